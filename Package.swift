@@ -1,0 +1,88 @@
+// swift-tools-version: 6.0
+import Foundation
+import PackageDescription
+
+/// oneDNN is the second convolution engine. It has no pkg-config file on Debian, so its header is looked for;
+/// RD_WITHOUT_ONEDNN=1 leaves it out where it is installed.
+let oneDNNHeader = "/usr/include/oneapi/dnnl/dnnl.h"
+let withOneDNN =
+  ProcessInfo.processInfo.environment["RD_WITHOUT_ONEDNN"] == nil
+  && FileManager.default.fileExists(atPath: oneDNNHeader)
+
+let package = Package(
+  name: "ReverseDistillation",
+  products: [
+    .executable(name: "rd-train", targets: ["rd-train"]),
+    .executable(name: "rd-eval", targets: ["rd-eval"]),
+    .executable(name: "rd-data", targets: ["rd-data"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+  ],
+  targets: [
+    // The C edge.
+    .systemLibrary(
+      name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(
+      name: "CImageCodecs",
+      linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .target(
+      name: "COneDNN",
+      cSettings: withOneDNN ? [.define("WITH_ONEDNN")] : [],
+      linkerSettings: withOneDNN ? [.linkedLibrary("dnnl")] : []),
+    .target(name: "CVectorKernels"),
+
+    // The system.
+    .target(name: "Diagnostics", dependencies: ["CCrypto"]),
+    .target(
+      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "Diagnostics"]),
+    .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
+    .target(name: "TensorFiles", dependencies: ["Diagnostics"]),
+    .target(name: "Imagery", dependencies: ["CImageCodecs", "Diagnostics"]),
+    .target(name: "Metrics", dependencies: ["Diagnostics"]),
+    .target(name: "Checkpoints", dependencies: ["CHDF5", "Diagnostics", "TensorFiles"]),
+    .target(name: "Network", dependencies: ["Numerics", "Collectives", "Diagnostics"]),
+    .target(name: "Distillation", dependencies: ["Network", "Numerics", "TensorFiles", "Diagnostics"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints",
+        "TensorFiles", "Metrics", "Diagnostics", "TOMLKit",
+      ]),
+    .target(name: "Reports", dependencies: ["Imagery", "Metrics", "Diagnostics"]),
+
+    .executableTarget(
+      name: "rd-train",
+      dependencies: [
+        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "rd-eval",
+      dependencies: [
+        "Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "rd-data",
+      dependencies: [
+        "Imagery", "Diagnostics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "ImageryTests", dependencies: ["Imagery"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "MetricsTests", dependencies: ["Metrics"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+    .testTarget(name: "CollectivesTests", dependencies: ["Collectives"]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "DistillationTests", dependencies: ["Distillation", "Training"],
+      resources: [.copy("Fixtures")]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

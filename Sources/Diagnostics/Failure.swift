@@ -1,0 +1,37 @@
+/// The exit status of every tool, after sysexits.h.
+public enum ExitCode: Int32, Sendable {
+  case success = 0
+  /// The command line was wrong.
+  case usage = 64
+  /// An input file or folder is bad: missing, empty, corrupt, of the wrong kind.
+  case badData = 65
+  /// A defect of this program, or numbers that are not finite.
+  case internalError = 70
+  /// Reading or writing failed.
+  case inputOutput = 74
+  /// Stopped on request with a checkpoint written: run again to go on.
+  case stoppedResumable = 75
+  /// A rank or the network failed.
+  case communication = 76
+  /// The configuration is wrong.
+  case configuration = 78
+}
+
+/// The one error type of the project: what went wrong, where, and what to do about it.
+public struct Failure: Error, Sendable, CustomStringConvertible {
+  public let code: ExitCode
+  /// What is wrong, and where (file, key, layer, rank).
+  public let message: String
+  /// What the reader can do about it, when there is something.
+  public let hint: String?
+
+  public init(_ code: ExitCode, _ message: String, hint: String? = nil) {
+    self.code = code
+    self.message = message
+    self.hint = hint
+  }
+
+  public var description: String {
+    hint.map { "\(message)\n  hint: \($0)" } ?? message
+  }
+}
