@@ -78,7 +78,7 @@ let package = Package(
     .testTarget(name: "MetricsTests", dependencies: ["Metrics"], resources: [.copy("Fixtures")]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives"]),
-    .testTarget(name: "NumericsTests", dependencies: ["Numerics"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "CVectorKernels"], resources: [.copy("Fixtures")]),
     .testTarget(
       name: "DistillationTests", dependencies: ["Distillation", "Training"],
       resources: [.copy("Fixtures")]),

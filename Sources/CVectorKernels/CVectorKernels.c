@@ -1,1 +1,195 @@
 #include "CVectorKernels.h"
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__)
+#define DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define DISPATCHED
+#endif
+
+DISPATCHED
+void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels)
+    for (ptrdiff_t c = 0; c < channels; c++) {
+      double v = x[c];
+      sum[c] += v;
+      squares[c] += v * v;
+    }
+}
+
+DISPATCHED
+void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
+               float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, y += y_stride) {
+    if (residual) {
+      if (relu)
+        for (ptrdiff_t c = 0; c < channels; c++) {
+          float v = x[c] * scale[c] + shift[c] + residual[c];
+          y[c] = v > 0 ? v : 0;
+        }
+      else
+        for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c] + residual[c];
+      residual += channels;
+    } else if (relu)
+      for (ptrdiff_t c = 0; c < channels; c++) {
+        float v = x[c] * scale[c] + shift[c];
+        y[c] = v > 0 ? v : 0;
+      }
+    else
+      for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c];
+  }
+}
+
+DISPATCHED
+void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
+                                 float *restrict dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum,
+                                 double *restrict sum_normalised) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride) {
+    if (y) {
+      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = y[c] > 0 ? dy[c] : 0;
+      y += y_stride;
+    }
+    for (ptrdiff_t c = 0; c < channels; c++) {
+      float g = dy[c];
+      sum[c] += (double)g;
+      sum_normalised[c] += (double)(g * ((x[c] - mean[c]) * inverse_deviation[c]));
+    }
+  }
+}
+
+DISPATCHED
+void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                                  float *restrict dx, ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels)
+    for (ptrdiff_t i = 0; i < channels; i++) dx[i] = dy[i] * a[i] + x[i] * b[i] + c[i];
+}
+
+DISPATCHED
+void rd_add(const float *x, float *restrict y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] += x[i];
+}
+
+// 16 running sums, added pairwise at the end: an order that no instruction set changes.
+DISPATCHED
+void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *dots) {
+  double uv[16] = {0}, uu[16] = {0}, vv[16] = {0};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int l = 0; l < 16; l++) {
+      double a = u[i + l], b = v[i + l];
+      uv[l] += a * b;
+      uu[l] += a * a;
+      vv[l] += b * b;
+    }
+  for (int l = 0; i < count; i++, l++) {
+    double a = u[i], b = v[i];
+    uv[l] += a * b;
+    uu[l] += a * a;
+    vv[l] += b * b;
+  }
+  for (int half = 8; half > 0; half /= 2)
+    for (int l = 0; l < half; l++) {
+      uv[l] += uv[l + half];
+      uu[l] += uu[l + half];
+      vv[l] += vv[l + half];
+    }
+  dots[0] += uv[0];
+  dots[1] += uu[0];
+  dots[2] += vv[0];
+}
+
+DISPATCHED
+void rd_combine(float a, const float *u, float b, const float *v, float *restrict y, ptrdiff_t count) {
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = a * u[i] + b * v[i];
+}
+
+DISPATCHED
+void rd_adam(float *restrict parameter, float *restrict first_moment, float *restrict second_moment, const float *restrict gradient,
+             ptrdiff_t count, float beta1, float beta2, float step_size, float inverse_root_correction2, float epsilon) {
+  for (ptrdiff_t i = 0; i < count; i++) {
+    float g = gradient[i];
+    float m = first_moment[i] + (g - first_moment[i]) * (1 - beta1);
+    float v = second_moment[i] * beta2 + (1 - beta2) * g * g;
+    first_moment[i] = m;
+    second_moment[i] = v;
+    parameter[i] -= step_size * (m / (sqrtf(v) * inverse_root_correction2 + epsilon));
+  }
+}
+
+void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
+                ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *patches) {
+  for (ptrdiff_t r = first; r < first + rows; r++) {
+    ptrdiff_t image = r / (out_height * out_width), pixel = r % (out_height * out_width);
+    ptrdiff_t top = pixel / out_width * stride - padding, left = pixel % out_width * stride - padding;
+    const float *source = x + image * height * width * channels;
+    // The part of a patch row that lies inside the image is one run of memory.
+    ptrdiff_t begin = left < 0 ? -left : 0, end = left + kernel > width ? width - left : kernel;
+    for (ptrdiff_t ky = 0; ky < kernel; ky++, patches += kernel * channels) {
+      ptrdiff_t iy = top + ky;
+      if (iy < 0 || iy >= height || end <= begin) {
+        memset(patches, 0, sizeof(float) * kernel * channels);
+        continue;
+      }
+      if (begin > 0) memset(patches, 0, sizeof(float) * begin * channels);
+      memcpy(patches + begin * channels, source + (iy * width + left + begin) * channels, sizeof(float) * (end - begin) * channels);
+      if (end < kernel) memset(patches + end * channels, 0, sizeof(float) * (kernel - end) * channels);
+    }
+  }
+}
+
+void rd_tap_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t ky, ptrdiff_t kx, ptrdiff_t stride,
+                    ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, ptrdiff_t first_channel,
+                    ptrdiff_t channel_count, float *patches) {
+  for (ptrdiff_t n = 0; n < images; n++)
+    for (ptrdiff_t oy = 0; oy < out_height; oy++) {
+      ptrdiff_t iy = oy * stride + ky - padding;
+      const float *row = x + (n * height + iy) * width * channels + first_channel;
+      for (ptrdiff_t ox = 0; ox < out_width; ox++, patches += channel_count) {
+        ptrdiff_t ix = ox * stride + kx - padding;
+        if (iy < 0 || iy >= height || ix < 0 || ix >= width)
+          memset(patches, 0, sizeof(float) * channel_count);
+        else
+          memcpy(patches, row + ix * channels, sizeof(float) * channel_count);
+      }
+    }
+}
+
+DISPATCHED
+void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
+                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, float *dx) {
+  memset(dx, 0, sizeof(float) * images * height * width * channels);
+  for (ptrdiff_t n = 0; n < images; n++, dx += height * width * channels)
+    for (ptrdiff_t oy = 0; oy < out_height; oy++)
+      for (ptrdiff_t ox = 0; ox < out_width; ox++)
+        for (ptrdiff_t ky = 0; ky < kernel; ky++)
+          for (ptrdiff_t kx = 0; kx < kernel; kx++, patches += channels) {
+            ptrdiff_t iy = oy * stride + ky - padding, ix = ox * stride + kx - padding;
+            if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
+            float *target = dx + (iy * width + ix) * channels;
+            for (ptrdiff_t c = 0; c < channels; c++) target[c] += patches[c];
+          }
+}
+
+DISPATCHED
+void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y) {
+  for (ptrdiff_t oy = 0; oy < (height + 1) / 2; oy++)
+    for (ptrdiff_t ox = 0; ox < (width + 1) / 2; ox++, y += channels) {
+      // The window's centre always lies inside the image, so no value stands for minus infinity.
+      memcpy(y, x + (2 * oy * width + 2 * ox) * channels, sizeof(float) * channels);
+      for (ptrdiff_t iy = 2 * oy - 1; iy <= 2 * oy + 1; iy++)
+        for (ptrdiff_t ix = 2 * ox - 1; ix <= 2 * ox + 1; ix++) {
+          if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
+          const float *source = x + (iy * width + ix) * channels;
+          for (ptrdiff_t c = 0; c < channels; c++) y[c] = source[c] > y[c] ? source[c] : y[c];
+        }
+    }
+}
+
+void rd_transpose(const float *from, ptrdiff_t rows, ptrdiff_t columns, float *to) {
+  enum { B = 32 };
+  for (ptrdiff_t r0 = 0; r0 < rows; r0 += B)
+    for (ptrdiff_t c0 = 0; c0 < columns; c0 += B)
+      for (ptrdiff_t r = r0; r < rows && r < r0 + B; r++)
+        for (ptrdiff_t c = c0; c < columns && c < c0 + B; c++) to[c * rows + r] = from[r * columns + c];
+}

@@ -1,1 +1,65 @@
+// Loops over channels that the compiler vectorises for the instruction set it finds at run time. They are C for one reason:
+// Swift compiles for one instruction set a binary, and these loops take up to four times as long without AVX-512 or AVX2.
+//
+// Layout everywhere: `rows` pixels of `channels` floats; a stride is the distance in floats between the pixels of a tensor, which is
+// larger than `channels` for a slice of a concatenation.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
+void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
+
+// y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be x.
+void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
+               float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
+
+// First half of batch normalisation's backward pass. Where the output y went through ReLU (y not NULL), dy is set to 0 in place where y is 0.
+// Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
+void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
+                                 float *dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
+
+// Second half: dx = dy * a + x * b + c by channel.
+void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                                  float *dx, ptrdiff_t rows, ptrdiff_t channels);
+
+// y += x
+void rd_add(const float *x, float *y, ptrdiff_t count);
+
+// Adds the inner products u.v, u.u and v.v to dots[3].
+void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *dots);
+
+// y = a * u + b * v
+void rd_combine(float a, const float *u, float b, const float *v, float *y, ptrdiff_t count);
+
+// One Adam update (Kingma & Ba 2015, in PyTorch's order of operations).
+void rd_adam(float *parameter, float *first_moment, float *second_moment, const float *gradient, ptrdiff_t count,
+             float beta1, float beta2, float step_size, float inverse_root_correction2, float epsilon);
+
+// The rows first ..< first + rows of the patch matrix of a convolution, over images, output rows and output columns in that order;
+// a patch is kernel x kernel x channels floats, zero where it leaves the image.
+void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
+                ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *patches);
+
+// The same for one tap (ky, kx) and a range of channels: rows x channel_count floats.
+void rd_tap_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t ky, ptrdiff_t kx, ptrdiff_t stride,
+                    ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, ptrdiff_t first_channel,
+                    ptrdiff_t channel_count, float *patches);
+
+// The adjoint of rd_patches for whole images: dx is overwritten with the sums of the patches that cover each pixel.
+void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
+                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, float *dx);
+
+// Max pooling 3x3, stride 2, padding 1 of one image.
+void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y);
+
+// to[c][r] = from[r][c]
+void rd_transpose(const float *from, ptrdiff_t rows, ptrdiff_t columns, float *to);
+
+// Winograd F(4x4, 3x3) (Lavin & Gray 2016), stride 1, padding 1. Tiles are numbered over images, tile rows and tile columns; a transformed tensor is
+// 36 matrices, `plane` floats apart.
+void rd_winograd_weights(const float *weights, ptrdiff_t in_channels, ptrdiff_t out_channels, float *transformed);
+void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
+                       float *transformed, ptrdiff_t plane);
+void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first,
+                        ptrdiff_t tiles, float *y);
