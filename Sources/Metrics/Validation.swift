@@ -1,0 +1,21 @@
+import Diagnostics
+
+private let hint = "numbers that are not finite come from a diverged training or damaged weights"
+
+func requireFinite(_ values: [Double], _ what: String) throws {
+  if let index = values.firstIndex(where: { !$0.isFinite }) {
+    throw Failure(
+      .internalError, "metrics: \(what) must be finite, but number \(index) is \(values[index])", hint: hint)
+  }
+}
+
+/// Takes an anomaly map of the given size whose scores are all finite, and no other.
+func requireMap(_ map: [Float], width: Int, height: Int) throws {
+  guard width > 0, height > 0, map.count == width * height else {
+    throw Failure(.badData, "metrics: an anomaly map of \(map.count) pixels is not \(width) x \(height)")
+  }
+  // Magnitudes order as their bits do, infinity and NaN last; a maximum without branches is fast.
+  guard map.reduce(0, { max($0, $1.magnitude.bitPattern) }) < Float.infinity.bitPattern else {
+    throw Failure(.internalError, "metrics: an anomaly map holds scores that are not finite", hint: hint)
+  }
+}
