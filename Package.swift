@@ -82,7 +82,8 @@ let package = Package(
     .testTarget(
       name: "DistillationTests", dependencies: ["Distillation", "Training"],
       resources: [.copy("Fixtures")]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,232 @@
+import Distillation
+
+extension TrainingConfiguration {
+  /// The keys of the configuration, in the order in which they are rendered; the raw value is the name in files.
+  public enum Key: String, CaseIterable, Sendable {
+    case data, category, output
+    case teacher, backbone, preset, loss, fusion, bottleneck
+    case imageSize = "image_size"
+    case epochs
+    case maxSteps = "max_steps"
+    case batchSize = "batch_size"
+    case learningRate = "learning_rate"
+    case adamBeta1 = "adam_beta1"
+    case adamBeta2 = "adam_beta2"
+    case seed
+    case logicalShards = "logical_shards"
+    case threads, engine
+    case featureCache = "feature_cache"
+    case resume
+    case checkpointEvery = "checkpoint_every"
+    case keepCheckpoints = "keep_checkpoints"
+    case embedTeacher = "embed_teacher"
+    case statistics
+
+    /// The command-line option of the same meaning.
+    public var option: String { "--" + rawValue.replacing("_", with: "-") }
+
+    /// What `--help` says: meaning, accepted values and default.
+    public var help: String {
+      let setting = setting
+      let ending = isRequired ? "required" : "default: \(setting.shown(in: .draft))"
+      return "\(setting.meaning) (\(setting.accepted); \(ending))"
+    }
+
+    /// The words that the key takes, where it takes a few words only.
+    public var words: [String] { setting.words }
+
+    /// Whether there is no default.
+    var isRequired: Bool { self == .data || self == .teacher || self == .output }
+  }
+
+  /// The defaults, with nothing in the places that have none.
+  static let draft = TrainingConfiguration(data: "", teacher: "", output: "")
+}
+
+extension TrainingConfiguration.Key {
+  /// The sections of the rendered configuration and of `--help`.
+  var section: String {
+    switch self {
+    case .data, .category, .output: "Data"
+    case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
+    case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
+    case .threads, .engine, .featureCache: "Execution"
+    case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
+    }
+  }
+
+  /// Whether the value decides what is computed in a step: these keys are stored in the checkpoint, and a run that resumes must have them
+  /// equal. The preset is not among them, because loss and fusion are; nor are data and teacher, which are compared by their content.
+  var definesComputation: Bool {
+    switch self {
+    case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
+    case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine: true
+    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache: false
+    case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
+    }
+  }
+
+  /// Meaning, accepted values, and how the value is read and written.
+  var setting: Setting {
+    switch self {
+    case .data:
+      Setting(\.data, "folder of the data set", "a folder", valid: { !$0.isEmpty })
+    case .category:
+      Setting(
+        \.category, "subfolder of the data set to train on; its normal images lie in train/good", "a folder name",
+        otherwise: "none", valid: { !$0.isEmpty })
+    case .output:
+      Setting(\.output, "folder for the configuration, the log and the checkpoints", "a folder", valid: { !$0.isEmpty })
+    case .teacher:
+      Setting(\.teacher, "the teacher's weights", "a file, or random:SEED for an untrained one", valid: isTeacher)
+    case .backbone:
+      Setting(\.backbone, "architecture of the teacher, mirrored by the student")
+    case .preset:
+      Setting(\.preset, "the authors' released code, or the text of the paper: sets loss and fusion")
+    case .loss:
+      Setting(\.loss, "cosine over an image's whole feature map, or at every pixel", otherwise: "as the preset says")
+    case .fusion:
+      Setting(\.fusion, "what the one-class embedding gets of the three scales", otherwise: "as the preset says")
+    case .bottleneck:
+      Setting(\.bottleneck, "what stands between teacher and student")
+    case .imageSize:
+      Setting(
+        \.imageSize, "height and width to which images are brought, in pixels", "a multiple of 32, from 32 to 16384",
+        valid: { (32...16384).contains($0) && $0 % 32 == 0 })
+    case .epochs:
+      Setting(\.epochs, "passes over the training images", count, valid: isCount)
+    case .maxSteps:
+      Setting(\.maxSteps, "end after this many steps", count, otherwise: "no limit", valid: isCount)
+    case .batchSize:
+      Setting(\.batchSize, "images of a step, over all ranks", count, valid: isCount)
+    case .learningRate:
+      Setting(\.learningRate, "learning rate of Adam", "a number above 0", valid: { $0 > 0 && $0.isFinite })
+    case .adamBeta1:
+      Setting(\.adamBeta1, "decay of Adam's mean gradient", "a number from 0 to below 1", valid: isDecay)
+    case .adamBeta2:
+      Setting(\.adamBeta2, "decay of Adam's mean squared gradient", "a number from 0 to below 1", valid: isDecay)
+    case .seed:
+      Setting(
+        \.seed, "determines initial weights and the order of the images", "a whole number from 0 to \(Int64.max)",
+        valid: { $0 <= UInt64(Int64.max) })
+    case .logicalShards:
+      Setting(
+        \.logicalShards, "parts into which the training set is cut, on any number of ranks", count, valid: isCount)
+    case .threads:
+      Setting(
+        \.threads, "threads of a rank", count, otherwise: "the allowed cores, divided by the ranks of the host",
+        valid: isCount)
+    case .engine:
+      Setting(\.engine, "what computes the convolutions")
+    case .featureCache:
+      Setting(
+        \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
+        valid: { _ in true })
+    case .resume:
+      Setting(
+        \.resume, "start from the newest valid checkpoint of the output folder, from the beginning, or from a file",
+        "auto, never or a checkpoint", valid: { _ in true })
+    case .checkpointEvery:
+      Setting(
+        \.checkpointEvery, "how often a checkpoint is written", "a number of epochs, '10 epochs' or '500 steps'",
+        valid: { isCount($0.number) })
+    case .keepCheckpoints:
+      Setting(
+        \.keepCheckpoints, "how many of the newest checkpoints are kept", "a whole number, at least 2",
+        valid: { isCount($0) && $0 >= 2 })
+    case .embedTeacher:
+      Setting(
+        \.embedTeacher, "store the teacher in the checkpoint, so that evaluation needs no other file", "true or false",
+        valid: { _ in true })
+    case .statistics:
+      Setting(
+        \.statistics, "when to take the score statistics of the normal images: at the end, or at every checkpoint")
+    }
+  }
+}
+
+private let count = "a whole number, at least 1"
+
+/// Bounded, so that the product of two counts fits in an `Int`.
+private func isCount(_ number: Int) -> Bool { (1...Int(Int32.max)).contains(number) }
+
+private func isDecay(_ number: Double) -> Bool { (0..<1).contains(number) }
+
+private func isTeacher(_ text: String) -> Bool {
+  let random = "random:"
+  return text.hasPrefix(random) ? UInt64(text.dropFirst(random.count)) != nil : !text.isEmpty
+}
+
+/// One key's meaning, accepted values, and how its value is read and written.
+struct Setting {
+  typealias Configuration = TrainingConfiguration
+
+  let meaning: String
+  /// The values that are accepted, in words.
+  let accepted: String
+  /// The accepted values, where they are a few words.
+  let words: [String]
+  /// What holds where the key has no value.
+  let otherwise: String
+  /// Stores a written value, or returns false if it is not an accepted one.
+  let read: (WrittenValue, inout Configuration) -> Bool
+  /// The value in TOML, if there is one.
+  let literal: (Configuration) -> String?
+
+  /// The value for a reader.
+  func shown(in configuration: Configuration) -> String {
+    guard let literal = literal(configuration) else { return otherwise }
+    return literal.hasPrefix("\"") ? String(literal.dropFirst().dropLast()) : literal
+  }
+
+  /// A key that always has a value.
+  init<Value: ConfigurationValue>(
+    _ path: WritableKeyPath<Configuration, Value>, _ meaning: String, _ accepted: String, words: [String] = [],
+    valid: @escaping (Value) -> Bool
+  ) {
+    self.meaning = meaning
+    self.accepted = accepted
+    self.words = words
+    otherwise = ""
+    read = { written, configuration in
+      guard let value = Value(written), valid(value) else { return false }
+      configuration[keyPath: path] = value
+      return true
+    }
+    literal = { $0[keyPath: path].tomlLiteral }
+  }
+
+  /// A key that may have no value.
+  init<Value: ConfigurationValue>(
+    _ path: WritableKeyPath<Configuration, Value?>, _ meaning: String, _ accepted: String, words: [String] = [],
+    otherwise: String, valid: @escaping (Value) -> Bool
+  ) {
+    self.meaning = meaning
+    self.accepted = accepted
+    self.words = words
+    self.otherwise = otherwise
+    read = { written, configuration in
+      guard let value = Value(written), valid(value) else { return false }
+      configuration[keyPath: path] = value
+      return true
+    }
+    literal = { $0[keyPath: path]?.tomlLiteral }
+  }
+
+  /// A key that takes one of a few words.
+  init<Word: ConfigurationWord>(_ path: WritableKeyPath<Configuration, Word>, _ meaning: String) {
+    self.init(path, meaning, listed(Word.words), words: Word.words, valid: { _ in true })
+  }
+
+  /// A key that takes one of a few words, or none.
+  init<Word: ConfigurationWord>(
+    _ path: WritableKeyPath<Configuration, Word?>, _ meaning: String, otherwise: String
+  ) {
+    self.init(path, meaning, listed(Word.words), words: Word.words, otherwise: otherwise, valid: { _ in true })
+  }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+private func listed(_ words: [String]) -> String {
+  words.dropLast().joined(separator: ", ") + (words.count > 1 ? " or " : "") + (words.last ?? "")
+}

@@ -1,0 +1,127 @@
+import Distillation
+
+/// Everything that a training run is told. The defaults are the paper's settings.
+///
+/// The same keys exist in a TOML file and, with dashes, on the command line (``Key``). A value that comes from either has been checked;
+/// one that a program sets itself has not.
+public struct TrainingConfiguration: Sendable, Equatable {
+  // MARK: Data
+
+  /// Folder of the data set; the normal images lie in `data/category/train/good`, or in `data/train/good` without a category.
+  public var data: String
+  public var category: String?
+  /// Where the run writes its configuration, log and checkpoints.
+  public var output: String
+
+  // MARK: Model
+
+  /// The teacher's weights: a file, or `random:SEED` for an untrained one.
+  public var teacher: String
+  public var backbone = Backbone.wideResNet50x2
+  public var preset = Preset.reference
+  /// Takes the place of the preset's loss.
+  public var loss: DistillationLoss?
+  /// Takes the place of the preset's fusion.
+  public var fusion: Fusion?
+  public var bottleneck = BottleneckKind.multiScale
+  /// Height and width to which images are brought, in pixels; a multiple of 32.
+  public var imageSize = 256
+
+  // MARK: Optimisation
+
+  public var epochs = 200
+  /// Training ends after this many steps, if the epochs do not end it earlier.
+  public var maxSteps: Int?
+  /// Images of a step, over all ranks.
+  public var batchSize = 16
+  public var learningRate = 0.005
+  public var adamBeta1 = 0.5
+  public var adamBeta2 = 0.999
+  /// Determines the initial weights and the order of the images. At most `Int64.max`, which is as far as TOML counts.
+  public var seed: UInt64 = 111
+  /// Parts into which the training set is cut, whatever the number of ranks.
+  public var logicalShards = 8
+
+  // MARK: Execution
+
+  /// Threads of a rank; without a number, the cores it may use divided by the ranks of its host.
+  public var threads: Int?
+  public var engine = Engine.openBLAS
+  public var featureCache = FeatureCache.automatic
+
+  // MARK: Checkpoints
+
+  public var resume = Resume.automatic
+  public var checkpointEvery = CheckpointInterval.epochs(10)
+  /// How many of the newest checkpoints are kept, at least two.
+  public var keepCheckpoints = 2
+  /// Whether a checkpoint holds the teacher itself, so that evaluation needs no other file, or its hash only.
+  public var embedTeacher = true
+  public var statistics = Statistics.final
+
+  /// The paper's settings for this data set, teacher and output folder.
+  public init(data: String, teacher: String, output: String) {
+    self.data = data
+    self.teacher = teacher
+    self.output = output
+  }
+
+  /// The model that backbone, preset and the options that override the preset ask for.
+  public var model: ModelConfiguration {
+    ModelConfiguration(
+      backbone: backbone, loss: loss ?? preset.loss, fusion: fusion ?? preset.fusion, bottleneck: bottleneck,
+      imageSize: imageSize)
+  }
+}
+
+extension TrainingConfiguration {
+  /// The two readings of the method, which differ in loss and fusion.
+  public enum Preset: String, CaseIterable, Sendable {
+    /// The code that the authors released.
+    case reference
+    /// The text of the paper.
+    case paper
+
+    public var loss: DistillationLoss { self == .reference ? .flattened : .perPixel }
+    public var fusion: Fusion { self == .reference ? .concatenation : .convolution }
+  }
+
+  /// What computes the convolutions.
+  public enum Engine: String, CaseIterable, Sendable {
+    case openBLAS = "openblas"
+    case oneDNN = "onednn"
+  }
+
+  /// What a run starts from.
+  public enum Resume: Sendable, Equatable {
+    /// The newest valid checkpoint of the output folder, or the beginning where there is none.
+    case automatic
+    /// The beginning.
+    case never
+    /// This checkpoint.
+    case file(String)
+  }
+
+  /// How often a checkpoint is written.
+  public enum CheckpointInterval: Sendable, Equatable {
+    case epochs(Int)
+    case steps(Int)
+  }
+
+  /// When the anomaly-score statistics of the normal images are taken.
+  public enum Statistics: String, CaseIterable, Sendable {
+    /// At the end of training.
+    case final
+    /// At the end of training and at every checkpoint.
+    case checkpoint
+  }
+
+  /// The memory in which a rank keeps the teacher's features of its images.
+  public enum FeatureCache: Sendable, Equatable {
+    /// As much as the rank finds free.
+    case automatic
+    case off
+    /// At most this much.
+    case bytes(Int)
+  }
+}

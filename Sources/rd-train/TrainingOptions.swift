@@ -1,0 +1,115 @@
+import ArgumentParser
+import Diagnostics
+import Training
+
+/// The command line of rd-train: every key of the configuration as an option. Values are taken as words; the configuration judges them, so
+/// that all that is wrong is said at once.
+struct TrainingOptions: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rd-train",
+    abstract: "Trains a reverse-distillation anomaly detector on images of normal parts.",
+    usage: """
+      rd-train --data DIR [--category NAME] --teacher FILE --output RUN [options]
+      mpirun -n 8 rd-train [--config FILE] [options]
+      """,
+    discussion: """
+      Defaults are the paper's settings. A TOML file says the same things with underscores for dashes (cluster/rd-train.toml is an \
+      example), and options override it. Without --config, rd-train.toml in the current folder is read if it exists.
+      """,
+    version: versionText(tool: "rd-train"))
+
+  @Option(
+    help: ArgumentHelp("a TOML file with the same keys (default: rd-train.toml, if it exists)", valueName: "file"))
+  var config: String?
+
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Model") var model: ModelOptions
+  @OptionGroup(title: "Optimisation") var optimisation: OptimisationOptions
+  @OptionGroup(title: "Execution") var execution: ExecutionOptions
+  @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointOptions
+
+  func run() throws {
+    let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words]
+    let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
+    try TrainingCommand.run(.resolve(file: config, options: Dictionary(uniqueKeysWithValues: options)))
+  }
+}
+
+/// The words given for some keys.
+typealias GivenWords = [(TrainingConfiguration.Key, String?)]
+
+struct DataOptions: ParsableArguments {
+  @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
+  @Option(help: .of(.category, "name")) var category: String?
+  @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
+
+  var words: GivenWords { [(.data, data), (.category, category), (.output, output)] }
+}
+
+struct ModelOptions: ParsableArguments {
+  @Option(help: .of(.teacher, "file"), completion: .file()) var teacher: String?
+  @Option(help: .of(.backbone, "name"), completion: .words(of: .backbone)) var backbone: String?
+  @Option(help: .of(.preset, "name"), completion: .words(of: .preset)) var preset: String?
+  @Option(help: .of(.loss, "name"), completion: .words(of: .loss)) var loss: String?
+  @Option(help: .of(.fusion, "name"), completion: .words(of: .fusion)) var fusion: String?
+  @Option(help: .of(.bottleneck, "name"), completion: .words(of: .bottleneck)) var bottleneck: String?
+  @Option(help: .of(.imageSize, "pixels")) var imageSize: String?
+
+  var words: GivenWords {
+    [
+      (.teacher, teacher), (.backbone, backbone), (.preset, preset), (.loss, loss), (.fusion, fusion),
+      (.bottleneck, bottleneck), (.imageSize, imageSize),
+    ]
+  }
+}
+
+struct OptimisationOptions: ParsableArguments {
+  @Option(help: .of(.epochs, "n")) var epochs: String?
+  @Option(help: .of(.maxSteps, "n")) var maxSteps: String?
+  @Option(help: .of(.batchSize, "n")) var batchSize: String?
+  @Option(help: .of(.learningRate, "rate")) var learningRate: String?
+  @Option(name: .customLong("adam-beta1"), help: .of(.adamBeta1, "decay")) var adamBeta1: String?
+  @Option(name: .customLong("adam-beta2"), help: .of(.adamBeta2, "decay")) var adamBeta2: String?
+  @Option(help: .of(.seed, "n")) var seed: String?
+  @Option(help: .of(.logicalShards, "n")) var logicalShards: String?
+
+  var words: GivenWords {
+    [
+      (.epochs, epochs), (.maxSteps, maxSteps), (.batchSize, batchSize), (.learningRate, learningRate),
+      (.adamBeta1, adamBeta1), (.adamBeta2, adamBeta2), (.seed, seed), (.logicalShards, logicalShards),
+    ]
+  }
+}
+
+struct ExecutionOptions: ParsableArguments {
+  @Option(help: .of(.threads, "n")) var threads: String?
+  @Option(help: .of(.engine, "name"), completion: .words(of: .engine)) var engine: String?
+  @Option(help: .of(.featureCache, "amount")) var featureCache: String?
+
+  var words: GivenWords { [(.threads, threads), (.engine, engine), (.featureCache, featureCache)] }
+}
+
+struct CheckpointOptions: ParsableArguments {
+  @Option(help: .of(.resume, "what"), completion: .file()) var resume: String?
+  @Option(help: .of(.checkpointEvery, "interval")) var checkpointEvery: String?
+  @Option(help: .of(.keepCheckpoints, "n")) var keepCheckpoints: String?
+  @Flag(inversion: .prefixedNo, help: .of(.embedTeacher)) var embedTeacher: Bool?
+  @Option(help: .of(.statistics, "when"), completion: .words(of: .statistics)) var statistics: String?
+
+  var words: GivenWords {
+    [
+      (.resume, resume), (.checkpointEvery, checkpointEvery), (.keepCheckpoints, keepCheckpoints),
+      (.embedTeacher, embedTeacher.map(String.init)), (.statistics, statistics),
+    ]
+  }
+}
+
+extension ArgumentHelp {
+  fileprivate static func of(_ key: TrainingConfiguration.Key, _ valueName: String? = nil) -> ArgumentHelp {
+    ArgumentHelp(key.help, valueName: valueName)
+  }
+}
+
+extension CompletionKind {
+  fileprivate static func words(of key: TrainingConfiguration.Key) -> CompletionKind { .list(key.words) }
+}

@@ -1,0 +1,440 @@
+import Diagnostics
+import Distillation
+import Foundation
+import Testing
+
+@testable import Training
+
+private let required = "data = \"d\"\nteacher = \"t.pth\"\noutput = \"o\"\n"
+
+private func parse(_ lines: String) throws -> TrainingConfiguration {
+  try TrainingConfiguration(toml: required + lines, file: "run.toml")
+}
+
+/// The failure that reading these lines after the three required ones (so from line 4) ends in.
+private func failure(_ lines: String) throws -> Failure {
+  try #require(#expect(throws: Failure.self) { try parse(lines) })
+}
+
+/// The folder of the package.
+private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .deletingLastPathComponent()
+
+@Suite struct ConfigurationTests {
+  // MARK: Values
+
+  @Test func defaultsAreThePapersSettings() throws {
+    let configuration = try parse("")
+    #expect(configuration == TrainingConfiguration(data: "d", teacher: "t.pth", output: "o"))
+    #expect(
+      configuration.model
+        == ModelConfiguration(
+          backbone: .wideResNet50x2, loss: .flattened, fusion: .concatenation, bottleneck: .multiScale, imageSize: 256))
+    #expect(configuration.epochs == 200 && configuration.batchSize == 16 && configuration.learningRate == 0.005)
+    #expect(configuration.adamBeta1 == 0.5 && configuration.adamBeta2 == 0.999 && configuration.seed == 111)
+    #expect(configuration.logicalShards == 8 && configuration.keepCheckpoints == 2 && configuration.embedTeacher)
+    #expect(configuration.checkpointEvery == .epochs(10) && configuration.resume == .automatic)
+    #expect(configuration.category == nil && configuration.maxSteps == nil && configuration.threads == nil)
+  }
+
+  @Test func everyKeyIsRead() throws {
+    var expected = TrainingConfiguration(data: "my data", teacher: "random:7", output: "out")
+    expected.category = "metal nut"
+    expected.backbone = .resNet18
+    expected.preset = .paper
+    expected.loss = .flattened
+    expected.fusion = .concatenation
+    expected.bottleneck = .oneClassEmbedding
+    expected.imageSize = 128
+    expected.epochs = 25
+    expected.maxSteps = 12
+    expected.batchSize = 1
+    expected.learningRate = 1
+    expected.adamBeta1 = 0
+    expected.adamBeta2 = 0.99
+    expected.seed = 0
+    expected.logicalShards = 3
+    expected.threads = 2
+    expected.engine = .oneDNN
+    expected.featureCache = .bytes(4 << 30)
+    expected.resume = .file("a b/step-00000010.h5")
+    expected.checkpointEvery = .steps(500)
+    expected.keepCheckpoints = 5
+    expected.embedTeacher = false
+    expected.statistics = .checkpoint
+    let written = try TrainingConfiguration(
+      toml: """
+        data = "my data"
+        category = 'metal nut'
+        output = "out"
+        teacher = "random:7"
+        backbone = "resnet18"
+        preset = "paper"
+        loss = "flattened"
+        fusion = "concatenation"
+        bottleneck = "oce"
+        image_size = 128
+        epochs = 25
+        max_steps = 12
+        batch_size = 1
+        learning_rate = 1   # a whole number is a number
+        adam_beta1 = 0
+        adam_beta2 = 0.99
+        seed = 0
+        logical_shards = 3
+        threads = 2
+        engine = "onednn"
+        feature_cache = "4GiB"
+        resume = "a b/step-00000010.h5"
+        checkpoint_every = "500 steps"
+        keep_checkpoints = 5
+        embed_teacher = false
+        statistics = "checkpoint"
+        """, file: "run.toml")
+    #expect(written == expected)
+
+    let words: [TrainingConfiguration.Key: String] = [
+      .data: "my data", .category: "metal nut", .output: "out", .teacher: "random:7", .backbone: "resnet18",
+      .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
+      .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
+      .seed: "0", .logicalShards: "3", .threads: "2", .engine: "onednn", .featureCache: "4 GiB",
+      .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
+      .statistics: "checkpoint",
+    ]
+    #expect(words.count == TrainingConfiguration.Key.allCases.count)
+    let typed = try TrainingConfiguration.resolve(file: nil, options: words)
+    #expect(typed == expected)
+  }
+
+  @Test func presetSetsLossAndFusionAndEitherCanBeOverridden() throws {
+    let paper = try parse("preset = 'paper'").model
+    #expect(paper.loss == .perPixel && paper.fusion == .convolution)
+    let mixed = try parse("preset = 'paper'\nloss = 'flattened'").model
+    #expect(mixed.loss == .flattened && mixed.fusion == .convolution)
+    let reference = try parse("fusion = 'convolution'").model
+    #expect(reference.loss == .flattened && reference.fusion == .convolution)
+  }
+
+  @Test(arguments: [
+    ("10", TrainingConfiguration.CheckpointInterval.epochs(10)), ("'7'", .epochs(7)), ("'1 epoch'", .epochs(1)),
+    ("'10 epochs'", .epochs(10)), ("'500 steps'", .steps(500)), ("'1 step'", .steps(1)),
+  ])
+  func checkpointIntervals(written: String, expected: TrainingConfiguration.CheckpointInterval) throws {
+    let read = try parse("checkpoint_every = \(written)").checkpointEvery
+    #expect(read == expected)
+  }
+
+  @Test(arguments: [
+    ("auto", TrainingConfiguration.FeatureCache.automatic), ("off", .off), ("4GiB", .bytes(4 << 30)),
+    ("512 MiB", .bytes(512 << 20)), ("3KiB", .bytes(3 << 10)), ("100B", .bytes(100)), ("2TiB", .bytes(2 << 40)),
+  ])
+  func amountsOfMemory(written: String, expected: TrainingConfiguration.FeatureCache) throws {
+    let read = try parse("feature_cache = '\(written)'").featureCache
+    #expect(read == expected)
+  }
+
+  // MARK: Errors
+
+  @Test(arguments: [
+    "image_size = 250", "image_size = 0", "image_size = 16", "image_size = -32", "image_size = 256.0",
+    "image_size = 9223372036854775776", "image_size = '256'", "epochs = 0", "epochs = 'ten'", "epochs = true",
+    "max_steps = 0", "batch_size = 0", "batch_size = 1.5", "batch_size = 9223372036854775807", "learning_rate = 0",
+    "learning_rate = -0.1", "learning_rate = nan", "learning_rate = inf", "adam_beta1 = 1", "adam_beta1 = -0.5",
+    "adam_beta2 = 1.0", "adam_beta2 = nan", "seed = -1", "seed = 'x'", "logical_shards = 0", "threads = 0",
+    "engine = 'mkl'", "backbone = 'vgg16'", "backbone = 18", "preset = ''", "loss = 'mse'", "fusion = 'sum'",
+    "bottleneck = 'none'", "keep_checkpoints = 1", "checkpoint_every = 0", "checkpoint_every = '0 steps'",
+    "checkpoint_every = '3 days'", "checkpoint_every = '3 epochs 2'", "checkpoint_every = 1.5",
+    "checkpoint_every = ''", "resume = ''", "resume = true", "embed_teacher = 'yes'", "embed_teacher = 1",
+    "statistics = 'never'", "feature_cache = '4'", "feature_cache = '4GB'", "feature_cache = '-1GiB'",
+    "feature_cache = '0GiB'", "feature_cache = '9999999999999TiB'", "feature_cache = 4", "feature_cache = 'GiB'",
+    "category = ''", "category = ['a']", "category = 1979-05-27", "epochs = { a = 1 }",
+  ])
+  func badValuesAreRefused(line: String) throws {
+    let failure = try failure(line)
+    #expect(failure.code == .configuration)
+    let key = try #require(TrainingConfiguration.Key(rawValue: String(line.prefix { $0 != " " })))
+    #expect(failure.message.hasPrefix("run.toml:4: \(key.rawValue) = "))
+    #expect(failure.message.contains("must be \(key.setting.accepted)"))
+  }
+
+  @Test(arguments: ["random:", "random:x", "random:-1", ""])
+  func badTeachersAreRefused(teacher: String) {
+    #expect(throws: Failure.self) {
+      try TrainingConfiguration(toml: "data = 'd'\noutput = 'o'\nteacher = '\(teacher)'", file: "run.toml")
+    }
+  }
+
+  @Test func everythingThatIsWrongIsSaidAtOnceInTheOrderOfTheFile() throws {
+    let failure = try failure(
+      """
+      zebra = 1
+      batchsize = 3
+
+      "image-size" = 96
+      image_size = 100
+      epochs = "ten"
+        backbone = "resnet-18"
+      [model]
+      loss = "flattened"
+      """)
+    #expect(
+      failure.message.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) } == [
+        "7 errors",
+        "run.toml:4: unknown key 'zebra'",
+        "run.toml:5: unknown key 'batchsize'; did you mean 'batch_size'?",
+        "run.toml:7: unknown key 'image-size'; did you mean 'image_size'?",
+        "run.toml:8: image_size = 100: must be a multiple of 32, from 32 to 16384",
+        "run.toml:9: epochs = \"ten\": must be a whole number, at least 1",
+        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50 or wide_resnet50_2; "
+          + "did you mean resnet18?",
+        "run.toml:11: unknown table 'model': all keys stand at the top level, without tables",
+      ])
+  }
+
+  @Test func missingKeysAreNamedBesideOtherErrors() throws {
+    let failure = try #require(
+      #expect(throws: Failure.self) { try TrainingConfiguration(toml: "epochs = 0\ndata = 'd'", file: "f") })
+    #expect(failure.message.contains("f:1: epochs = 0"))
+    #expect(failure.message.contains("'teacher' is missing") && failure.message.contains("'output' is missing"))
+    #expect(!failure.message.contains("'data' is missing"))
+  }
+
+  @Test func syntaxErrorsHaveTheirLineAndHideNothingElse() throws {
+    let failure = try failure("epochs = 3\nseed = = 4\n")
+    #expect(failure.code == .configuration)
+    #expect(failure.message.hasPrefix("run.toml:5: "))
+    #expect(!failure.message.contains("missing"))
+    let duplicate = try #require(#expect(throws: Failure.self) { try parse("epochs = 3\nepochs = 4") })
+    #expect(duplicate.message.hasPrefix("run.toml:5: "))
+  }
+
+  // MARK: File and command line together
+
+  private func resolve(
+    _ toml: String, _ options: [TrainingConfiguration.Key: String] = [:]
+  ) throws -> TrainingConfiguration {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).toml")
+    try Data(toml.utf8).write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    return try TrainingConfiguration.resolve(file: file.path, options: options)
+  }
+
+  @Test func theCommandLineOverridesTheFile() throws {
+    let configuration = try resolve(
+      required + "epochs = 5\nseed = 1", [.epochs: "7", .output: "elsewhere", .embedTeacher: "false"])
+    #expect(configuration.epochs == 7 && configuration.seed == 1 && configuration.batchSize == 16)
+    #expect(configuration.data == "d" && configuration.output == "elsewhere" && !configuration.embedTeacher)
+  }
+
+  @Test func theCommandLineCompletesTheFile() throws {
+    let configuration = try resolve("data = 'd'", [.teacher: "t", .output: "o"])
+    #expect(configuration == TrainingConfiguration(data: "d", teacher: "t", output: "o"))
+  }
+
+  @Test func theCodeTellsTheCommandLineFromTheFile() throws {
+    let both = try #require(
+      #expect(throws: Failure.self) { try resolve(required + "epochs = 0", [.seed: "x", .batchSize: "0"]) })
+    #expect(both.code == .usage)
+    for part in ["epochs = 0", "--seed x: must be", "--batch-size 0: must be"] { #expect(both.message.contains(part)) }
+    let file = try #require(#expect(throws: Failure.self) { try resolve(required + "epochs = 0", [.seed: "1"]) })
+    #expect(file.code == .configuration)
+    let incomplete = try #require(#expect(throws: Failure.self) { try resolve("data = 'd'", [.output: "o"]) })
+    #expect(incomplete.code == .configuration)
+    #expect(incomplete.message.contains("'teacher' is missing (here or as --teacher)"))
+  }
+
+  @Test func anOverriddenValueOfTheFileMustStillBeRight() {
+    #expect(throws: Failure.self) { try resolve(required + "epochs = 0", [.epochs: "7"]) }
+  }
+
+  @Test func unreadableFilesSayWhy() throws {
+    let missing = try #require(
+      #expect(throws: Failure.self) { try TrainingConfiguration.resolve(file: "/nowhere/x.toml") })
+    #expect(missing.code == .configuration)
+    #expect(missing.message == "/nowhere/x.toml: cannot be read: No such file or directory")
+    let folder = try #require(#expect(throws: Failure.self) { try TrainingConfiguration.resolve(file: "/") })
+    #expect(folder.message == "/: cannot be read: Is a directory")
+    for text in ["epochs = 3\u{0}\nbatchsize = 3", "epochs = 3\u{0}"] {
+      let binary = try #require(#expect(throws: Failure.self) { try resolve(required + text) })
+      #expect(binary.message.contains("not a text file"))
+    }
+  }
+
+  // MARK: Text
+
+  @Test func renderingIsCompleteAndReadsBack() throws {
+    let configuration = try parse(
+      "category = 'c'\nmax_steps = 3\nthreads = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
+    let text = configuration.toml
+    for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
+    let again = try TrainingConfiguration(toml: text, file: "config.toml")
+    #expect(again == configuration)
+    #expect(again.toml == text)
+  }
+
+  @Test func anyConfigurationReadsBackEqual() throws {
+    var random = SplitMix(state: 1)
+    for _ in 0..<300 {
+      let configuration = TrainingConfiguration.random(using: &random)
+      let again = try TrainingConfiguration(toml: configuration.toml, file: "config.toml")
+      #expect(again == configuration)
+    }
+  }
+
+  @Test func theExampleShowsEveryKeyWithItsDefault() throws {
+    let file = package.appendingPathComponent("cluster/rd-train.toml")
+    let text = try String(contentsOf: file, encoding: .utf8)
+    var expected = TrainingConfiguration(
+      data: "data/mvtec", teacher: "teachers/wide_resnet50_2.pth", output: "runs/hazelnut")
+    expected.category = "hazelnut"
+    let example = try TrainingConfiguration.resolve(file: file.path)
+    #expect(example == expected)
+
+    let optional = text.replacing(/(?m)^# (?=[a-z_0-9]+ = )/, with: "")
+    for key in TrainingConfiguration.Key.allCases { #expect(optional.contains("\n\(key.rawValue) = "), "\(key)") }
+    let full = try TrainingConfiguration(toml: optional, file: "rd-train.toml")
+    #expect(full.model == expected.model)
+  }
+
+  // MARK: Checkpoints
+
+  @Test func theCheckpointKnowsOnlyWhatIsComputed() throws {
+    #expect(
+      try parse("").checkpointText == """
+        backbone = "wide_resnet50_2"
+        loss = "flattened"
+        fusion = "concatenation"
+        bottleneck = "mff+oce"
+        image_size = 256
+        batch_size = 16
+        learning_rate = 0.005
+        adam_beta1 = 0.5
+        adam_beta2 = 0.999
+        seed = 111
+        logical_shards = 8
+        engine = "openblas"
+
+        """)
+  }
+
+  @Test func whatMayDifferChangesNeitherCheckpointNorCompatibility() throws {
+    let one = try parse("")
+    var other = TrainingConfiguration(data: "elsewhere", teacher: "t2.pth", output: "o2")
+    other.category = "c"
+    other.loss = .flattened
+    other.fusion = .concatenation
+    other.preset = .paper
+    other.epochs = 1
+    other.maxSteps = 1
+    other.threads = 1
+    other.featureCache = .off
+    other.resume = .never
+    other.checkpointEvery = .steps(1)
+    other.keepCheckpoints = 9
+    other.embedTeacher = false
+    other.statistics = .checkpoint
+    #expect(one.checkpointText == other.checkpointText)
+    #expect(one.compatibility(with: other).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("backbone = 'resnet18'", "wide_resnet50_2", "resnet18"), ("loss = 'per_pixel'", "flattened", "per_pixel"),
+    ("fusion = 'convolution'", "concatenation", "convolution"), ("bottleneck = 'oce'", "mff+oce", "oce"),
+    ("image_size = 128", "256", "128"), ("batch_size = 8", "16", "8"), ("learning_rate = 0.001", "0.005", "0.001"),
+    ("adam_beta1 = 0.9", "0.5", "0.9"), ("adam_beta2 = 0.99", "0.999", "0.99"), ("seed = 1", "111", "1"),
+    ("logical_shards = 4", "8", "4"), ("engine = 'onednn'", "openblas", "onednn"),
+  ])
+  func whatMustNotDifferIsNamedWithBothValues(line: String, own: String, other: String) throws {
+    let (one, two) = (try parse(""), try parse(line))
+    let conflicts = one.compatibility(with: two)
+    let key = try #require(TrainingConfiguration.Key(rawValue: String(line.prefix { $0 != " " })))
+    #expect(conflicts == [TrainingConfiguration.Conflict(key: key, own: own, other: other)])
+    #expect(one.checkpointText != two.checkpointText)
+  }
+
+  @Test func aPresetDiffersByWhatItImplies() throws {
+    let conflicts = try parse("").compatibility(with: parse("preset = 'paper'"))
+    #expect(conflicts.map(\.key) == [.loss, .fusion])
+    #expect(conflicts.first?.description == "loss is flattened, there per_pixel")
+  }
+
+  @Test func aCheckpointsComputationIsRestoredAndTheRestStays() throws {
+    let written = try parse("backbone = 'resnet18'\npreset = 'paper'\nseed = 5\nepochs = 3\nthreads = 7")
+    var current = TrainingConfiguration(data: "here", teacher: "w", output: "there")
+    current.epochs = 9
+    let restored = try current.restored(from: written.checkpointText, file: "step.h5")
+    #expect(restored.model == written.model && restored.seed == 5)
+    #expect(restored.data == "here" && restored.epochs == 9 && restored.threads == nil)
+    #expect(restored.checkpointText == written.checkpointText)
+    #expect(current.compatibility(with: restored).map(\.key) == [.backbone, .loss, .fusion, .seed])
+  }
+
+  @Test(arguments: ["", "seed = 3\n", "garbage", "epochs = 3\n"])
+  func whatIsNoCheckpointTextIsRefused(text: String) throws {
+    let configuration = try parse("")
+    let whole = text == "epochs = 3\n" ? configuration.checkpointText + text : text
+    let failure = try #require(
+      #expect(throws: Failure.self) { try configuration.restored(from: whole, file: "step.h5") })
+    #expect(failure.code == .badData)
+    #expect(failure.message.contains("step.h5"))
+  }
+}
+
+/// A small generator with a seed, so that a failing case comes back.
+private struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+extension TrainingConfiguration {
+  /// Any valid configuration, paths with everything that needs care in TOML among them.
+  fileprivate static func random(using random: inout SplitMix) -> TrainingConfiguration {
+    func path() -> String {
+      let letters: [Character] = [
+        "a", "Z", "/", ".", " ", "\"", "'", "\\", "\n", "\t", "\r", "\u{1}", "\u{7F}", "#", "=", "[", "ü", "検", "😀",
+        "0",
+      ]
+      return String(
+        (0...Int.random(in: 0..<12, using: &random)).map { _ in letters.randomElement(using: &random) ?? "a" })
+    }
+    func count() -> Int { Int.random(in: 1...Int(Int32.max), using: &random) }
+    func positive() -> Double {
+      let value = Double(bitPattern: UInt64.random(in: 1..<Double.infinity.bitPattern, using: &random))
+      return value
+    }
+    func maybe<T>(_ value: T?) -> T? { Bool.random(using: &random) ? value : nil }
+    var configuration = TrainingConfiguration(data: path(), teacher: "t" + path(), output: path())
+    configuration.category = maybe(path())
+    configuration.backbone = Backbone.allCases.randomElement(using: &random) ?? .resNet18
+    configuration.preset = Preset.allCases.randomElement(using: &random) ?? .paper
+    configuration.loss = maybe(DistillationLoss.allCases.randomElement(using: &random))
+    configuration.fusion = maybe(Fusion.allCases.randomElement(using: &random))
+    configuration.bottleneck = BottleneckKind.allCases.randomElement(using: &random) ?? .pretrained
+    configuration.imageSize = 32 * Int.random(in: 1...512, using: &random)
+    configuration.epochs = count()
+    configuration.maxSteps = maybe(count())
+    configuration.batchSize = count()
+    configuration.learningRate = positive()
+    configuration.adamBeta1 = Double.random(in: 0..<1, using: &random)
+    configuration.adamBeta2 = Double.random(in: 0..<1, using: &random)
+    configuration.seed = UInt64.random(in: 0...UInt64(Int64.max), using: &random)
+    configuration.logicalShards = count()
+    configuration.threads = maybe(count())
+    configuration.engine = Engine.allCases.randomElement(using: &random) ?? .oneDNN
+    configuration.featureCache =
+      [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off
+    configuration.resume = [.automatic, .never, .file("f" + path())].randomElement(using: &random) ?? .never
+    configuration.checkpointEvery = Bool.random(using: &random) ? .epochs(count()) : .steps(count())
+    configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
+    configuration.embedTeacher = Bool.random(using: &random)
+    configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
+    return configuration
+  }
+}
