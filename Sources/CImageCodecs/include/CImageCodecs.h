@@ -1,1 +1,48 @@
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// PNG and JPEG by libpng and libjpeg. Both report errors by longjmp, which Swift must never see: it stays in here.
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// 8-bit samples, rows from the top without padding. `pixels` belongs to the caller (free).
+typedef struct {
+  uint8_t *pixels;
+  uint32_t width;
+  uint32_t height;
+  /// 1 (grey) or 3 (red, green, blue).
+  uint32_t channels;
+} image_codec_raster;
+
+/// Bytes on the heap, the caller's to free.
+typedef struct {
+  uint8_t *bytes;
+  size_t count;
+} image_codec_buffer;
+
+/// Text of an error, always terminated.
+typedef struct {
+  char text[256];
+} image_codec_error;
+
+/// A picture of more pixels is refused before memory is taken for it.
+#define IMAGE_CODEC_MAX_PIXELS (1u << 28)
+
+// Each returns 1, or 0 with the error's text and nothing to free.
+// Alpha is dropped, palettes are expanded, 16-bit samples are scaled to 8 bits by value * 255 / 65535, rounded.
+// A picture that is not whole to its end marker is an error.
+int image_codec_decode_png(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
+int image_codec_decode_jpeg(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
+
+/// `channels` is 1 or 3.
+int image_codec_encode_png(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
+    image_codec_buffer *png, image_codec_error *error);
+
+#ifdef __cplusplus
+}
+#endif

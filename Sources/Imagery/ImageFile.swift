@@ -1,0 +1,77 @@
+import CImageCodecs
+import Diagnostics
+import Glibc
+
+/// Pictures as files: PNG and JPEG, told apart by their first bytes and not by their names.
+public enum ImageFile {
+  /// Reads a picture in color, as Pillow's `convert("RGB")` gives it: alpha is dropped, palettes are expanded.
+  ///
+  /// 16-bit samples become `value * 255 / 65535`, rounded, where Pillow clips or truncates.
+  /// - Throws: `Failure` of `.badData` where the file is missing, empty, of another kind, damaged or cut off;
+  ///   of `.inputOutput` where it cannot be read.
+  public static func decode(_ path: String) throws -> Raster {
+    try decodeStored(path).inColor()
+  }
+
+  /// Reads a picture in grey, as Pillow's `convert("L")` gives it. Throws as `decode` does.
+  public static func decodeMask(_ path: String) throws -> Raster {
+    try decodeStored(path).inGrey()
+  }
+
+  /// The picture with the channels that its file has, grey or color.
+  private static func decodeStored(_ path: String) throws -> Raster {
+    let bytes = try readFile(path)
+    let decoder: (UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<image_codec_raster>, ErrorText) -> Int32
+    let kind: String
+    if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
+      (decoder, kind) = (image_codec_decode_png, "PNG")
+    } else if bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
+      (decoder, kind) = (image_codec_decode_jpeg, "JPEG")
+    } else if bytes.isEmpty {
+      throw Failure(.badData, "\(path): the file is empty")
+    } else {
+      throw Failure(
+        .badData, "\(path): neither a PNG nor a JPEG picture", hint: "convert it to PNG, or move it out of the folder")
+    }
+    var raster = image_codec_raster()
+    var error = image_codec_error()
+    guard decoder(bytes, bytes.count, &raster, &error) == 1 else {
+      throw Failure(
+        .badData, "\(path): the \(kind) picture cannot be decoded: \(error.message)",
+        hint: "the file is damaged or cut off: copy it again")
+    }
+    defer { free(raster.pixels) }
+    let (width, height, channels) = (Int(raster.width), Int(raster.height), Int(raster.channels))
+    return Raster(
+      width: width, height: height, channels: channels,
+      pixels: Array(UnsafeBufferPointer(start: raster.pixels, count: width * height * channels)))
+  }
+
+  private typealias ErrorText = UnsafeMutablePointer<image_codec_error>
+}
+
+extension Raster {
+  /// The picture as the bytes of a PNG file.
+  /// - Throws: `Failure` of `.internalError` where memory runs out.
+  public func encodedPNG() throws -> [UInt8] {
+    var png = image_codec_buffer()
+    var error = image_codec_error()
+    guard image_codec_encode_png(pixels, UInt32(width), UInt32(height), UInt32(channels), &png, &error) == 1 else {
+      throw Failure(.internalError, "a picture of \(width) x \(height) cannot be written as PNG: \(error.message)")
+    }
+    defer { free(png.bytes) }
+    return Array(UnsafeBufferPointer(start: png.bytes, count: png.count))
+  }
+
+  /// Writes the picture as a PNG file that is there whole or not at all.
+  /// - Throws: `Failure` of `.inputOutput`.
+  public func writePNG(to path: String) throws {
+    try writeFile(path, bytes: encodedPNG())
+  }
+}
+
+extension image_codec_error {
+  fileprivate var message: String {
+    withUnsafeBytes(of: text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  }
+}

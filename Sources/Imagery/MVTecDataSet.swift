@@ -1,0 +1,112 @@
+import Diagnostics
+
+/// A picture of a data set.
+public struct ImageEntry: Sendable, Equatable {
+  public let path: String
+  /// The path from the root of the data set, such as "train/good/000.png": the same on every host.
+  public let relativePath: String
+  public let byteCount: Int
+}
+
+/// The pictures to train on, in the order of their relative paths' bytes.
+public struct ImageManifest: Sendable, Equatable {
+  public let root: String
+  public let images: [ImageEntry]
+
+  /// SHA-256 over relative paths and sizes: equal where processes on different hosts see the same files.
+  public var fingerprint: String {
+    var hash = SHA256()
+    for image in images { hash.update("\(image.relativePath)\0\(image.byteCount)\n") }
+    return hash.hexDigest()
+  }
+}
+
+/// A picture to test with, and what is known about it.
+public struct TestEntry: Sendable, Equatable {
+  public let image: ImageEntry
+  /// The name of its folder: "good" or a kind of defect.
+  public let kind: String
+  /// Where the defect is marked; nil for normal pictures and where there is no such file.
+  public let maskPath: String?
+
+  public var isAnomalous: Bool { kind != MVTecDataSet.normalKind }
+}
+
+/// The layout of MVTec AD: under a root (`folder/category`, or `folder` itself) normal pictures in `train/good`, pictures
+/// of each kind in `test/KIND`, and masks in `ground_truth/KIND/STEM_mask.png` (or `STEM.png`).
+///
+/// Pictures are PNG and JPEG by their extensions; hidden files and everything else are passed over.
+public enum MVTecDataSet {
+  static let normalKind = "good"
+
+  /// The normal pictures of `train/good`.
+  /// - Throws: `Failure` of `.badData` where the folder is missing or holds no picture, of `.inputOutput` where it
+  ///   cannot be read.
+  public static func training(at folder: String, category: String? = nil) throws -> ImageManifest {
+    let root = try root(at: folder, category: category, needing: "train/good")
+    let images = try images(in: "train/good", of: root)
+    guard !images.isEmpty else { throw noPictures(in: "\(root)/train/good") }
+    return ImageManifest(root: root, images: images)
+  }
+
+  /// The pictures of `test`, normal and defective, ordered as a manifest is. Throws as `training` does.
+  public static func test(at folder: String, category: String? = nil) throws -> [TestEntry] {
+    let root = try root(at: folder, category: category, needing: "test")
+    let entries = try namesInFolder("\(root)/test").filter { isFolder("\(root)/test/\($0)") }.flatMap { kind in
+      try images(in: "test/\(kind)", of: root).map { image in
+        TestEntry(
+          image: image, kind: kind, maskPath: kind == normalKind ? nil : mask(of: image, kind: kind, root: root))
+      }
+    }
+    guard !entries.isEmpty else { throw noPictures(in: "\(root)/test/*") }
+    return entries.sorted { precedesInBytes($0.image.relativePath, $1.image.relativePath) }
+  }
+
+  /// The categories of a folder: those of its folders that hold `train/good`.
+  /// - Throws: `Failure` as `training` does.
+  public static func categories(in folder: String) throws -> [String] {
+    try namesInFolder(folder).filter { isFolder("\(folder)/\($0)/train/good") }
+  }
+
+  private static func root(at folder: String, category: String?, needing part: String) throws -> String {
+    let root = category.map { "\(folder)/\($0)" } ?? folder
+    if isFolder("\(root)/\(part)") { return root }
+    let categories = try categories(in: folder)
+    let hint: String
+    if category != nil && isFolder("\(folder)/\(part)") {
+      hint = "\(folder) holds \(part) itself: leave the category out"
+    } else if let first = categories.first {
+      let others = categories.dropFirst().prefix(5).joined(separator: ", ")
+      hint = "did you mean --category \(first)?" + (others.isEmpty ? "" : " There are also \(others).")
+    } else {
+      hint = "expected is the layout of MVTec AD: train/good, test/KIND and ground_truth/KIND"
+    }
+    throw Failure(.badData, isFolder(root) ? "\(root): holds no folder \(part)" : "\(root): no such folder", hint: hint)
+  }
+
+  private static func images(in part: String, of root: String) throws -> [ImageEntry] {
+    try namesInFolder("\(root)/\(part)").compactMap { name in
+      guard let point = name.lastIndex(of: "."), extensions.contains(name[point...].lowercased()) else { return nil }
+      let path = "\(root)/\(part)/\(name)"
+      if isFolder(path) { return nil }
+      guard let byteCount = fileSize(path) else {
+        throw Failure(.inputOutput, "\(path): not a file that can be read", hint: "is it a link that leads nowhere?")
+      }
+      return ImageEntry(path: path, relativePath: "\(part)/\(name)", byteCount: byteCount)
+    }
+  }
+
+  private static func mask(of image: ImageEntry, kind: String, root: String) -> String? {
+    let name = image.relativePath.split(separator: "/").last ?? ""
+    let stem = name.prefix(upTo: name.lastIndex(of: ".") ?? name.endIndex)
+    return ["\(stem)_mask.png", "\(stem).png"].map { "\(root)/ground_truth/\(kind)/\($0)" }.first {
+      fileSize($0) != nil
+    }
+  }
+
+  private static func noPictures(in place: String) -> Failure {
+    Failure(.badData, "\(place): no pictures", hint: "pictures are files that end in .png, .jpg or .jpeg")
+  }
+
+  private static let extensions: Set<String> = [".png", ".jpg", ".jpeg"]
+}

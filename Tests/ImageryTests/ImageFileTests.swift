@@ -1,0 +1,107 @@
+import Foundation
+import Testing
+
+@testable import Imagery
+
+@Suite struct ImageFileTests {
+  static let kinds: [String] = {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(fixtures)/codecs")) ?? []
+    return names.filter { $0.hasSuffix(".png") || $0.hasSuffix(".jpg") }.sorted()
+  }()
+
+  /// Width and height as 32-bit little-endian integers, then samples.
+  private func expected(_ kind: String, _ suffix: String, channels: Int) throws -> Raster {
+    let content = try bytes(of: "\(fixtures)/codecs/\(kind.dropLast(4)).\(suffix)")
+    return Raster(
+      width: Int(content[0]), height: Int(content[4]), channels: channels, pixels: Array(content.dropFirst(8)))
+  }
+
+  @Test func allKindsHaveFixtures() { #expect(Self.kinds.count == 35) }
+
+  @Test(arguments: kinds) func readsWhatPillowReads(_ kind: String) throws {
+    let path = "\(fixtures)/codecs/\(kind)"
+    #expect(try ImageFile.decode(path) == expected(kind, "rgb", channels: 3))
+    // A grey JPEG or PNG is its own luma; everything else goes through color as in Pillow.
+    #expect(try ImageFile.decodeMask(path) == expected(kind, "grey", channels: 1))
+  }
+
+  @Test(arguments: kinds) func everyCutIsAnError(_ kind: String) throws {
+    let content = try bytes(of: "\(fixtures)/codecs/\(kind)")
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/cut.png"
+      for count in stride(from: 0, to: content.count, by: max(1, content.count / 150)) + [content.count - 1] {
+        try lay(["cut.png": Array(content.prefix(count))], in: folder)
+        let failure = failure({ try ImageFile.decode(path) })
+        #expect(failure?.code == .badData)
+        #expect(failure?.message.hasPrefix("\(path): ") == true)
+      }
+    }
+  }
+
+  @Test(arguments: kinds) func flippedBitsNeverCrash(_ kind: String) throws {
+    let content = try bytes(of: "\(fixtures)/codecs/\(kind)")
+    try withTemporaryFolder { folder in
+      for index in stride(from: 8, to: content.count, by: max(1, content.count / 100)) {
+        var damaged = content
+        damaged[index] ^= 1 << (index % 8)
+        try lay(["damaged": damaged], in: folder)
+        _ = try? ImageFile.decode("\(folder)/damaged")
+      }
+    }
+  }
+
+  @Test func whatIsNoPictureIsNamed() throws {
+    try withTemporaryFolder { folder in
+      try lay(["text.png": Array("not a picture\n".utf8), "empty.png": []], in: folder)
+      try FileManager.default.createDirectory(atPath: "\(folder)/folder.png", withIntermediateDirectories: false)
+      for (name, reason) in [
+        ("text.png", "neither a PNG nor a JPEG"), ("empty.png", "empty"), ("missing.png", "No such file"),
+        ("folder.png", "not a file"),
+      ] {
+        let failure = failure({ try ImageFile.decode("\(folder)/\(name)") })
+        #expect(failure?.code == .badData)
+        #expect(failure?.message.hasPrefix("\(folder)/\(name): ") == true)
+        #expect(failure?.message.contains(reason) == true)
+      }
+    }
+  }
+
+  @Test func hugePicturesAreRefusedBeforeMemoryIsTaken() throws {
+    // The header of a PNG of 100,000 x 100,000 pixels with its check sum; no pixels follow.
+    let png: [UInt8] = [
+      0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52,
+      0, 1, 0x86, 0xA0, 0, 1, 0x86, 0xA0, 8, 2, 0, 0, 0, 0x27, 0x30, 0x9C, 0x9F,
+      0, 0, 0, 0, 0x49, 0x44, 0x41, 0x54, 0x35, 0xAF, 0x06, 0x1E,
+    ]
+    var jpeg = try bytes(of: "\(fixtures)/codecs/jpeg-color444.jpg")
+    let frame = try #require(jpeg.indices.first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
+    jpeg.replaceSubrange(frame + 5..<frame + 9, with: [0xFF, 0x00, 0xFF, 0x00])
+    try withTemporaryFolder { folder in
+      try lay(["huge.png": png, "huge.jpg": jpeg], in: folder)
+      for name in ["huge.png", "huge.jpg"] {
+        #expect(failure({ try ImageFile.decode("\(folder)/\(name)") })?.message.contains("too large") == true)
+      }
+    }
+  }
+
+  @Test func namesDoNotDecideTheKind() throws {
+    try withTemporaryFolder { folder in
+      try lay(["picture.png": bytes(of: "\(fixtures)/codecs/jpeg-grey.jpg")], in: folder)
+      let kind = "jpeg-grey.jpg"
+      #expect(try ImageFile.decode("\(folder)/picture.png") == expected(kind, "rgb", channels: 3))
+    }
+  }
+
+  @Test(arguments: [1, 3]) func whatIsWrittenIsReadBack(_ channels: Int) throws {
+    let pixels = (0..<31 * 12 * channels).map { UInt8(truncatingIfNeeded: $0 * $0 / 7) }
+    let raster = Raster(width: 31, height: 12, channels: channels, pixels: pixels)
+    try withTemporaryFolder { folder in
+      try raster.writePNG(to: "\(folder)/picture.png")
+      let path = "\(folder)/picture.png"
+      #expect(try (channels == 1 ? ImageFile.decodeMask(path) : ImageFile.decode(path)) == raster)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["picture.png"])
+      let failure = failure({ try raster.writePNG(to: "\(folder)/missing/picture.png") })
+      #expect(failure?.code == .inputOutput)
+    }
+  }
+}
