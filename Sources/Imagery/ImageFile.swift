@@ -10,19 +10,17 @@ public enum ImageFile {
   /// - Throws: `Failure` of `.badData` where the file is missing, empty, of another kind, damaged or cut off;
   ///   of `.inputOutput` where it cannot be read.
   public static func decode(_ path: String) throws -> Raster {
-    try decodeStored(path).inColor()
+    try picture(from: readFile(path), named: path).inColor()
   }
 
   /// Reads a picture in grey, as Pillow's `convert("L")` gives it. Throws as `decode` does.
   public static func decodeMask(_ path: String) throws -> Raster {
-    try decodeStored(path).inGrey()
+    try picture(from: readFile(path), named: path).inGrey()
   }
 
-  /// The picture with the channels that its file has, grey or color.
-  private static func decodeStored(_ path: String) throws -> Raster {
-    let bytes = try readFile(path)
-    let decoder: (UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<image_codec_raster>, ErrorText) -> Int32
-    let kind: String
+  /// The picture that a file's bytes hold, with the channels that they have, grey or color.
+  static func picture(from bytes: [UInt8], named path: String) throws -> Raster {
+    let (decoder, kind): (Decoder, String)
     if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
       (decoder, kind) = (image_codec_decode_png, "PNG")
     } else if bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
@@ -47,7 +45,9 @@ public enum ImageFile {
       pixels: Array(UnsafeBufferPointer(start: raster.pixels, count: width * height * channels)))
   }
 
-  private typealias ErrorText = UnsafeMutablePointer<image_codec_error>
+  private typealias Decoder = (
+    UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<image_codec_raster>?, UnsafeMutablePointer<image_codec_error>?
+  ) -> Int32
 }
 
 extension Raster {
