@@ -11,9 +11,20 @@ private func parse(_ lines: String) throws -> TrainingConfiguration {
   try TrainingConfiguration(toml: required + lines, file: "run.toml")
 }
 
+/// The failure that this ends in. (From Swift 6.1 on, `#expect(throws:)` would return it.)
+private func failureOf(_ body: () throws -> TrainingConfiguration) throws -> Failure {
+  var failure: Failure?
+  do {
+    _ = try body()
+  } catch let error as Failure {
+    failure = error
+  }
+  return try #require(failure)
+}
+
 /// The failure that reading these lines after the three required ones (so from line 4) ends in.
 private func failure(_ lines: String) throws -> Failure {
-  try #require(#expect(throws: Failure.self) { try parse(lines) })
+  try failureOf { try parse(lines) }
 }
 
 /// The folder of the package.
@@ -192,8 +203,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test func missingKeysAreNamedBesideOtherErrors() throws {
-    let failure = try #require(
-      #expect(throws: Failure.self) { try TrainingConfiguration(toml: "epochs = 0\ndata = 'd'", file: "f") })
+    let failure = try failureOf { try TrainingConfiguration(toml: "epochs = 0\ndata = 'd'", file: "f") }
     #expect(failure.message.contains("f:1: epochs = 0"))
     #expect(failure.message.contains("'teacher' is missing") && failure.message.contains("'output' is missing"))
     #expect(!failure.message.contains("'data' is missing"))
@@ -204,7 +214,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(failure.code == .configuration)
     #expect(failure.message.hasPrefix("run.toml:5: "))
     #expect(!failure.message.contains("missing"))
-    let duplicate = try #require(#expect(throws: Failure.self) { try parse("epochs = 3\nepochs = 4") })
+    let duplicate = try failureOf { try parse("epochs = 3\nepochs = 4") }
     #expect(duplicate.message.hasPrefix("run.toml:5: "))
   }
 
@@ -232,13 +242,12 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test func theCodeTellsTheCommandLineFromTheFile() throws {
-    let both = try #require(
-      #expect(throws: Failure.self) { try resolve(required + "epochs = 0", [.seed: "x", .batchSize: "0"]) })
+    let both = try failureOf { try resolve(required + "epochs = 0", [.seed: "x", .batchSize: "0"]) }
     #expect(both.code == .usage)
     for part in ["epochs = 0", "--seed x: must be", "--batch-size 0: must be"] { #expect(both.message.contains(part)) }
-    let file = try #require(#expect(throws: Failure.self) { try resolve(required + "epochs = 0", [.seed: "1"]) })
+    let file = try failureOf { try resolve(required + "epochs = 0", [.seed: "1"]) }
     #expect(file.code == .configuration)
-    let incomplete = try #require(#expect(throws: Failure.self) { try resolve("data = 'd'", [.output: "o"]) })
+    let incomplete = try failureOf { try resolve("data = 'd'", [.output: "o"]) }
     #expect(incomplete.code == .configuration)
     #expect(incomplete.message.contains("'teacher' is missing (here or as --teacher)"))
   }
@@ -248,14 +257,13 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test func unreadableFilesSayWhy() throws {
-    let missing = try #require(
-      #expect(throws: Failure.self) { try TrainingConfiguration.resolve(file: "/nowhere/x.toml") })
+    let missing = try failureOf { try TrainingConfiguration.resolve(file: "/nowhere/x.toml") }
     #expect(missing.code == .configuration)
     #expect(missing.message == "/nowhere/x.toml: cannot be read: No such file or directory")
-    let folder = try #require(#expect(throws: Failure.self) { try TrainingConfiguration.resolve(file: "/") })
+    let folder = try failureOf { try TrainingConfiguration.resolve(file: "/") }
     #expect(folder.message == "/: cannot be read: Is a directory")
     for text in ["epochs = 3\u{0}\nbatchsize = 3", "epochs = 3\u{0}"] {
-      let binary = try #require(#expect(throws: Failure.self) { try resolve(required + text) })
+      let binary = try failureOf { try resolve(required + text) }
       #expect(binary.message.contains("not a text file"))
     }
   }
@@ -373,8 +381,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   func whatIsNoCheckpointTextIsRefused(text: String) throws {
     let configuration = try parse("")
     let whole = text == "epochs = 3\n" ? configuration.checkpointText + text : text
-    let failure = try #require(
-      #expect(throws: Failure.self) { try configuration.restored(from: whole, file: "step.h5") })
+    let failure = try failureOf { try configuration.restored(from: whole, file: "step.h5") }
     #expect(failure.code == .badData)
     #expect(failure.message.contains("step.h5"))
   }
