@@ -102,7 +102,7 @@ public struct PixelMetrics: Sendable {
       (Double(integral.pixels) * limit - Double(integral.twiceStart) / 2 + Double(integral.pixelsOfCut) * shareOfCut)
         / (Double(area) * limit)
     }
-    aupro = ofRegions.reduce(0, +) / Double(areas.count)
+    aupro = ofRegions.sorted().reduce(0, +) / Double(areas.count)
     regions = areas.count
     self.roc = roc.finished()
     self.pro = pro.finished()
