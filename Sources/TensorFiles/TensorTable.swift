@@ -1,0 +1,83 @@
+import Diagnostics
+
+/// One tensor of a network: its parameter name, its shape, and its values in row-major order.
+public struct NamedTensor: Sendable, Equatable {
+  public let name: String
+  /// The sizes of the dimensions, outermost first; empty for a scalar.
+  public let shape: [Int]
+  /// `shape`'s product of values, the last dimension fastest.
+  public let values: [Float]
+
+  public init(name: String, shape: [Int], values: [Float]) {
+    self.name = name
+    self.shape = shape
+    self.values = values
+  }
+}
+
+/// The tensors of one file, ordered by name.
+public struct TensorTable: Sendable {
+  /// Where the tensors come from, as error messages name it: usually a path.
+  public let source: String
+  /// All tensors, ordered by name.
+  public let tensors: [NamedTensor]
+  private let positions: [String: Int]
+
+  /// - Throws: ``Failure`` with code `badData` where two tensors share a name or a tensor's shape does not fit its values.
+  public init(_ tensors: [NamedTensor], source: String) throws {
+    self.source = source
+    self.tensors = tensors.sorted { $0.name < $1.name }
+    var positions: [String: Int] = [:]
+    for (position, tensor) in self.tensors.enumerated() {
+      guard positions.updateValue(position, forKey: tensor.name) == nil else {
+        throw Failure(.badData, "\(source): two tensors are named \(quoted(tensor.name))")
+      }
+      guard elementCount(tensor.shape) == tensor.values.count else {
+        throw Failure(
+          .badData,
+          "\(source): tensor \(quoted(tensor.name)) has shape \(tensor.shape) but \(tensor.values.count) values")
+      }
+    }
+    self.positions = positions
+  }
+
+  /// The names of all tensors, ordered.
+  public var names: [String] { tensors.map(\.name) }
+
+  /// The tensor of that name, if there is one.
+  public subscript(name: String) -> NamedTensor? { positions[name].map { tensors[$0] } }
+
+  /// The values of a tensor that the caller cannot do without.
+  /// - Throws: ``Failure`` with code `badData` that says what was expected and what the file holds instead.
+  public func take(_ name: String, shape: [Int]) throws -> [Float] {
+    guard let tensor = self[name] else {
+      let some = names.prefix(4).map(quoted).joined(separator: ", ")
+      throw Failure(
+        .badData, "\(source): tensor \(quoted(name)) of shape \(shape) is missing",
+        hint: tensors.isEmpty
+          ? "the file holds no tensor at all"
+          : "the file holds \(tensors.count) tensors: \(some)\(tensors.count > 4 ? ", …" : "")"
+            + "; is it of another architecture?")
+    }
+    guard tensor.shape == shape else {
+      throw Failure(
+        .badData, "\(source): tensor \(quoted(name)) has shape \(tensor.shape) where \(shape) is expected",
+        hint: "the file is of another architecture")
+    }
+    return tensor.values
+  }
+}
+
+/// The product of a shape's sizes; nil where one is negative or the product exceeds an `Int`.
+func elementCount(_ shape: [Int]) -> Int? {
+  guard shape.allSatisfy({ $0 >= 0 }) else { return nil }
+  // An empty dimension first: [2^62, 2^62, 0] is a legal, empty shape.
+  if shape.contains(0) { return 0 }
+  var count = 1
+  for size in shape {
+    let (product, overflow) = count.multipliedReportingOverflow(by: size)
+    if overflow { return nil }
+    count = product
+  }
+  return count
+}
