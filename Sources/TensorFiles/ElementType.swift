@@ -18,6 +18,9 @@ enum ElementType {
 
 /// Which elements of a storage make up a tensor, and in which order. Offset and strides count elements.
 struct TensorLayout {
+  /// As many as PyTorch supports; more are a sign of damage.
+  static let mostDimensions = 64
+
   let type: ElementType
   let shape: [Int]
   let count: Int

@@ -33,6 +33,9 @@ enum Safetensors {
       guard let type = ElementType(safetensors: entry.dtype) else {
         throw file.failure("\(title) has the unsupported number type \(quoted(entry.dtype))")
       }
+      guard entry.shape.count <= TensorLayout.mostDimensions else {
+        throw file.failure("\(title) has \(entry.shape.count) dimensions")
+      }
       guard let layout = TensorLayout(type: type, shape: entry.shape), layout.count <= file.count / type.size,
         entry.begin == end - start, entry.end >= entry.begin, entry.end - entry.begin == layout.count * type.size
       else {

@@ -46,7 +46,7 @@ extension Unpickler {
     if sequences[position].count == 6 {
       guard case .none = sequences[position][5] else {
         throw file.failure(
-          "storage \(quoted(key)) is a view of another, as PyTorch before 0.4 wrote them", at: self.position)
+          "storage \(quoted(key)) is a view of another, which only early versions of PyTorch wrote", at: self.position)
       }
     }
     guard let type = ElementType(torchStorage: typeName) else {
@@ -116,9 +116,11 @@ extension Unpickler {
     return .tensor(tensors.count - 1)
   }
 
-  /// A tuple of integers; nil where it is anything else, or has more dimensions than PyTorch supports.
+  /// A tuple of integers, one a dimension; nil where it is anything else.
   private func integers(_ value: PickleValue) -> [Int]? {
-    guard case .tuple(let position) = value, sequences[position].count <= 64 else { return nil }
+    guard case .tuple(let position) = value, sequences[position].count <= TensorLayout.mostDimensions else {
+      return nil
+    }
     var integers: [Int] = []
     for item in sequences[position] {
       guard case .integer(let integer) = item else { return nil }

@@ -15,6 +15,7 @@ import Testing
     ("complex-legacy.pth", "torch.ComplexFloatStorage"), ("float8.safetensors", "\"F8_E4M3\""),
     ("plain.pkl", "a pickle that torch.save did not write"), ("compressed.pth", "is compressed (method 8)"),
     ("big-endian.pth", "big-endian"), ("no-pickle.zip", "0 entries named data.pkl"),
+    ("overlapping.pth", "overlaps other entries"),
   ])
   func isRefusedByName(file: String, reason: String) {
     let refused = failure { try TensorFile.read(path: Fixtures.path(file)) }
@@ -42,6 +43,31 @@ import Testing
     let place = try #require(bytes.indices.first { bytes[$0...].starts(with: weight) })
     bytes[place + 5] ^= 0x10
     #expect(failure { try read(bytes) }?.message.contains("does not match its CRC-32") == true)
+  }
+
+  @Test func safetensorsMustTileTheFile() throws {
+    func reading(_ header: String, data: Int) -> Failure? {
+      let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+      return failure { try read(length + Array(header.utf8) + [UInt8](repeating: 0, count: data)) }
+    }
+    func entry(_ name: String, _ shape: String, _ offsets: String) -> String {
+      #""\#(name)": {"dtype": "F32", "shape": \#(shape), "data_offsets": \#(offsets)}"#
+    }
+    let first = entry("a", "[2]", "[0, 8]")
+    #expect(reading("{\(first), \(entry("b", "[1]", "[8, 12]"))}", data: 12) == nil)
+    #expect(reading("{\(first), \(entry("e", "[0]", "[8, 8]")), \(entry("b", "[1]", "[8, 12]"))}", data: 12) == nil)
+    let malformed = [
+      (first, 12), (first, 4), ("\(first), \(entry("b", "[1]", "[12, 16]"))", 16),
+      ("\(first), \(entry("b", "[1]", "[4, 8]"))", 8), ("\(first), \(entry("b", "[2]", "[8, 12]"))", 12),
+      (entry("a", "[4611686018427387904, 4]", "[0, 0]"), 0), (entry("a", "[9223372036854775807]", "[0, 8]"), 8),
+      (entry("a", "[-2]", "[0, 8]"), 8), (entry("a", "[2]", "[8, 0]"), 8), (entry("a", "[2]", "[0]"), 8),
+      (entry("a", "[2]", "[0, 1e30]"), 8), (entry("a", "[2.5]", "[0, 8]"), 8), (#""a": {"dtype": "F32"}"#, 8),
+      (entry("a", "[\(Array(repeating: "1", count: 65).joined(separator: ","))]", "[0, 4]"), 4),
+      ("\(first), \(first.replacing("[0, 8]", with: "[8, 16]"))", 16),
+    ]
+    for (entries, data) in malformed {
+      #expect(reading("{\(entries)}", data: data)?.code == .badData, "\(entries)")
+    }
   }
 
   /// A dict of one tensor of 4 floats, seen with the shape, strides and offset given, and its storage; in the older format.
