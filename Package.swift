@@ -78,7 +78,10 @@ let package = Package(
     .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics"], resources: [.copy("Fixtures")]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
-    .testTarget(name: "CollectivesTests", dependencies: ["Collectives"]),
+    .executableTarget(
+      name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"],
+      path: "Tests/collectives-probe"),
+    .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics", "CVectorKernels"], resources: [.copy("Fixtures")]),
     .testTarget(
       name: "DistillationTests", dependencies: ["Distillation", "Training"],

@@ -1,0 +1,71 @@
+import Diagnostics
+import Foundation
+
+extension Communicator {
+  /// Lets all ranks go on, or all fail together. Collective.
+  ///
+  /// Where some rank brings an error, every rank throws the same `Failure`: that of the lowest such rank, with the rank and its host named
+  /// where there are several ranks. So an input that is bad for one rank ends the job on all, named once.
+  ///
+  /// A `Failure(.communication)` is thrown at once without asking the others: they may be waiting in the call that failed, and only
+  /// ``abort(_:)`` reaches them.
+  /// - Returns: the value of this rank's result.
+  public func agree<Value>(_ result: Result<Value, any Error>) throws -> Value {
+    var report: [UInt8] = []
+    if case .failure(let error) = result {
+      let failure = error as? Failure ?? Failure(.internalError, "\(error)")
+      if failure.code == .communication || size == 1 { throw failure }
+      let message = "rank \(rank) (\(LaunchEnvironment.hostName)): \(failure.message)"
+      report = try Array(
+        JSONEncoder().encode(FailureReport(code: failure.code.rawValue, message: message, hint: failure.hint)))
+    }
+    if let first = try allGather(report).first(where: { !$0.isEmpty }) {
+      let report = try JSONDecoder().decode(FailureReport.self, from: Data(first))
+      throw Failure(ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint)
+    }
+    return try result.get()
+  }
+
+  /// ``agree(_:)`` on what `body` returns or throws. It makes no collective calls that another rank might not make.
+  public func agree<Value>(_ body: () throws -> Value) throws -> Value {
+    try agree(Result(catching: body))
+  }
+
+  /// Makes sure that all ranks have the same text: the fingerprint of their data, the version of their program. Collective.
+  /// - Parameters:
+  ///   - text: what must be the same; one line.
+  ///   - what: its name in the message, as in "the ranks differ in `what`".
+  /// - Throws: on every rank the same `Failure(.badData)`, which names the ranks and hosts that have each text.
+  public func compareAcrossRanks(_ text: String, what: String) throws {
+    let texts = try allGather(Array(text.utf8))
+    guard texts.contains(where: { $0 != texts[0] }) else { return }
+    let hosts = try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    var distinct: [[UInt8]] = []
+    for text in texts where !distinct.contains(text) { distinct.append(text) }
+    let groups = distinct.map { text in
+      let ranks = texts.indices.filter { texts[$0] == text }
+      return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, hosts: hosts))"
+    }
+    throw Failure(
+      .badData, "the ranks differ in \(what)" + groups.joined(),
+      hint: "every host needs the same files and the same program: copy them, or use a shared file system")
+  }
+}
+
+/// Rank numbers under the names of their hosts: "ranks 0, 1 on a; rank 2 on b".
+private func describe(_ ranks: [Int], hosts: [String]) -> String {
+  var names: [String] = []
+  for rank in ranks where !names.contains(hosts[rank]) { names.append(hosts[rank]) }
+  return names.map { name in
+    let numbers = ranks.filter { hosts[$0] == name }.map(String.init)
+    return "\(numbers.count == 1 ? "rank" : "ranks") \(numbers.joined(separator: ", ")) on \(name)"
+  }
+  .joined(separator: "; ")
+}
+
+/// A `Failure` on its way to the other ranks.
+private struct FailureReport: Codable {
+  var code: Int32
+  var message: String
+  var hint: String?
+}

@@ -1,0 +1,43 @@
+import Diagnostics
+import Foundation
+
+/// What the launcher (`mpirun`, `srun`) says about this process in its environment, before MPI is initialised.
+public struct LaunchEnvironment: Sendable, Equatable {
+  /// This process's rank; 0 where no launcher was used.
+  public let rank: Int
+  /// How many ranks the launcher started, where it says so; 1 where no launcher was used.
+  public let size: Int?
+  /// Whether a launcher that MPI can talk to started this process.
+  public let hasLauncher: Bool
+  /// How many tasks `srun` started without offering them MPI: they would be as many jobs of one rank.
+  let tasksWithoutMPI: Int?
+
+  /// The launch of this process.
+  public static var current: LaunchEnvironment { LaunchEnvironment(ProcessInfo.processInfo.environment) }
+
+  /// Reads the variables that Open MPI's `mpirun`, PMIx, PMI and Slurm set.
+  public init(_ environment: [String: String]) {
+    func number(_ names: String...) -> Int? { names.lazy.compactMap { environment[$0].flatMap { Int($0) } }.first }
+    let taskCount = number("SLURM_STEP_NUM_TASKS")
+    let rank = number("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+    hasLauncher = rank != nil || environment["OMPI_COMM_WORLD_SIZE"] != nil
+    if hasLauncher {
+      self.rank = rank ?? 0
+      size = number("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") ?? taskCount
+      tasksWithoutMPI = nil
+    } else {
+      // Slurm's batch script has a task number as well, but is in no step.
+      let tasksWithoutMPI = taskCount.flatMap { $0 > 1 ? $0 : nil }
+      self.rank = tasksWithoutMPI == nil ? 0 : number("SLURM_PROCID") ?? 0
+      size = 1
+      self.tasksWithoutMPI = tasksWithoutMPI
+    }
+  }
+
+  /// The name of the machine that this process runs on.
+  public static let hostName: String = {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "unknown host" }
+    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }()
+}

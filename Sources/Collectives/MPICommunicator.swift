@@ -1,0 +1,170 @@
+import COpenMPI
+import Diagnostics
+import Foundation
+
+/// The ranks of an MPI job.
+///
+/// Byte counts are not limited to MPI's 2^31 - 1: larger messages go in rounds.
+public final class MPICommunicator: Communicator, @unchecked Sendable {
+  public let rank: Int
+  public let size: Int
+
+  /// No message is longer than this many bytes.
+  private let messageLimit: Int
+  private let world: MPI_Comm? = rd_comm_world()
+  // Reused by every call, so that none allocates. The protocol's rule of one thread at a time protects them.
+  private var requests: [MPI_Request?] = []
+  private var counts: [Int32]
+  private var offsets: [Int32]
+
+  /// Joins the job that the launcher started. Called once in a process.
+  ///
+  /// Without a launcher the answer is a ``LocalCommunicator`` of one rank and MPI is not touched: MPI would start a daemon of its own.
+  /// - Throws: `Failure(.communication)` if MPI cannot be initialised, or sees other ranks than the launcher started.
+  public static func start() throws -> any Communicator {
+    try start(messageLimit: 1 << 30)
+  }
+
+  /// ``start()`` with another limit to the length of a message, so that tests need not send gigabytes.
+  package static func start(messageLimit: Int) throws -> any Communicator {
+    let launch = LaunchEnvironment.current
+    if let tasks = launch.tasksWithoutMPI {
+      throw Failure(
+        .communication, "srun started \(tasks) tasks without MPI: each would train alone",
+        hint: "use srun --mpi=pmix (srun --mpi=list names what there is), or mpirun inside an allocation")
+    }
+    guard launch.hasLauncher else { return LocalCommunicator() }
+
+    var provided: Int32 = 0
+    let place = "rank \(launch.rank) on host \(LaunchEnvironment.hostName)"
+    try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread", place: place)
+    guard provided >= MPI_THREAD_SERIALIZED else {
+      throw Failure(.communication, "\(place): this MPI library does not support programs with threads")
+    }
+    let communicator = try MPICommunicator(messageLimit: messageLimit, place: place)
+    if let expected = launch.size, expected != communicator.size {
+      throw Failure(
+        .communication, "\(place): the launcher started \(expected) ranks, but MPI sees \(communicator.size)",
+        hint: "start the job with the mpirun of the MPI library that this program was built with")
+    }
+    return communicator
+  }
+
+  private init(messageLimit: Int, place: String) throws {
+    try Self.check(
+      MPI_Comm_set_errhandler(world, rd_errors_return()), "MPI_Comm_set_errhandler", place: place)
+    var rank: Int32 = 0
+    var size: Int32 = 0
+    try Self.check(MPI_Comm_rank(world, &rank), "MPI_Comm_rank", place: place)
+    try Self.check(MPI_Comm_size(world, &size), "MPI_Comm_size", place: place)
+    self.rank = Int(rank)
+    self.size = Int(size)
+    self.messageLimit = min(messageLimit, Int(Int32.max))
+    counts = [Int32](repeating: 0, count: Int(size))
+    offsets = [Int32](repeating: 0, count: Int(size))
+  }
+
+  public func barrier() throws {
+    try check(MPI_Barrier(world), "MPI_Barrier")
+  }
+
+  public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
+    for start in stride(from: 0, to: buffer.count, by: messageLimit) {
+      let count = min(messageLimit, buffer.count - start)
+      try check(
+        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), world), "MPI_Bcast")
+    }
+  }
+
+  public func allGather(
+    _ send: UnsafeRawBufferPointer, into receive: UnsafeMutableRawBufferPointer, counts byteCounts: [Int]
+  ) throws {
+    precondition(byteCounts.count == size && send.count == byteCounts[rank])
+    let total = byteCounts.reduce(0, +)
+    precondition(receive.count >= total)
+    guard total > 0, let destination = receive.baseAddress else { return }
+    let ownOffset = byteCounts[..<rank].reduce(0, +)
+    let ownPlace = destination + ownOffset
+    let isInPlace = send.isEmpty || send.baseAddress == UnsafeRawPointer(ownPlace)
+
+    if total <= messageLimit {
+      var offset = 0
+      for (rank, count) in byteCounts.enumerated() {
+        counts[rank] = Int32(count)
+        offsets[rank] = Int32(offset)
+        offset += count
+      }
+      try check(
+        MPI_Allgatherv(
+          isInPlace ? rd_in_place() : send.baseAddress, counts[rank], rd_byte(), destination, counts, offsets,
+          rd_byte(), world),
+        "MPI_Allgatherv")
+    } else {
+      // MPI's displacements are 32 bits wide.
+      if let source = send.baseAddress, !isInPlace { ownPlace.copyMemory(from: source, byteCount: send.count) }
+      var offset = 0
+      for (root, count) in byteCounts.enumerated() {
+        try broadcast(UnsafeMutableRawBufferPointer(start: destination + offset, count: count), from: root)
+        offset += count
+      }
+    }
+  }
+
+  public func allToAll(
+    _ send: UnsafeRawBufferPointer, sendRanges: [Range<Int>],
+    into receive: UnsafeMutableRawBufferPointer, receiveRanges: [Range<Int>]
+  ) throws {
+    precondition(sendRanges.count == size && receiveRanges.count == size)
+    precondition(sendRanges[rank].count == receiveRanges[rank].count)
+    requests.removeAll(keepingCapacity: true)
+    // Each rank begins with another partner, so that no rank is everybody's first.
+    for distance in 1..<max(size, 1) {
+      let source = (rank + size - distance) % size
+      try post(receiveRanges[source], "MPI_Irecv") { start, count, request in
+        MPI_Irecv(receive.baseAddress.map { $0 + start }, count, rd_byte(), Int32(source), 0, world, &request)
+      }
+    }
+    for distance in 1..<max(size, 1) {
+      let destination = (rank + distance) % size
+      try post(sendRanges[destination], "MPI_Isend") { start, count, request in
+        MPI_Isend(send.baseAddress.map { $0 + start }, count, rd_byte(), Int32(destination), 0, world, &request)
+      }
+    }
+    UnsafeMutableRawBufferPointer(rebasing: receive[receiveRanges[rank]]).copyMemory(
+      from: UnsafeRawBufferPointer(rebasing: send[sendRanges[rank]]))
+    try check(MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()), "MPI_Waitall")
+  }
+
+  /// Starts the transfer of these bytes, in messages of at most `messageLimit`.
+  private func post(
+    _ bytes: Range<Int>, _ name: String, start: (_ start: Int, _ count: Int32, _ request: inout MPI_Request?) -> Int32
+  ) throws {
+    for offset in stride(from: bytes.lowerBound, to: bytes.upperBound, by: messageLimit) {
+      var request = rd_request_null()
+      try check(start(offset, Int32(min(messageLimit, bytes.upperBound - offset)), &request), name)
+      requests.append(request)
+    }
+  }
+
+  public func finish() throws {
+    try check(MPI_Finalize(), "MPI_Finalize")
+  }
+
+  public func abort(_ code: Int32) -> Never {
+    MPI_Abort(world, code)
+    exit(code)
+  }
+
+  private func check(_ status: Int32, _ name: String) throws {
+    try Self.check(status, name, place: "rank \(rank) on host \(LaunchEnvironment.hostName)")
+  }
+
+  private static func check(_ status: Int32, _ name: String, place: @autoclosure () -> String) throws {
+    guard status != MPI_SUCCESS else { return }
+    var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING))
+    var length: Int32 = 0
+    MPI_Error_string(status, &text, &length)
+    let reason = String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    throw Failure(.communication, "\(place()): \(name) failed: \(reason)")
+  }
+}

@@ -1,0 +1,105 @@
+import Collectives
+import Diagnostics
+import Foundation
+import Testing
+import collectives_probe
+
+/// The same scenarios as real jobs: each test starts `mpirun`.
+@Suite(.serialized) struct MPITests {
+  private static let jobSizes = [1, 2, 3, 4, 8]
+
+  @Test(arguments: jobSizes)
+  func sumsHaveTheBitsOfTheLocalCommunicator(ranks: Int) throws {
+    let expected = try LocalCommunicator.run(size: ranks) { try Scenario.reductions.run(on: $0) }[0]
+    let oneRank = try Scenario.reductions.run(on: LocalCommunicator())
+    let job = try mpirun(ranks, Scenario.reductions.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == expected)
+    #expect(job.lines == oneRank)
+  }
+
+  @Test(arguments: jobSizes)
+  func exchangesArriveWholeInManyRounds(ranks: Int) throws {
+    let job = try mpirun(ranks, Scenario.exchanges.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == ["\(ranks) ranks exchanged"])
+  }
+
+  @Test func oneRanksErrorEndsTheJobOnAllNamedOnce() throws {
+    let job = try mpirun(4, Scenario.failure.rawValue)
+    #expect(job.status == ExitCode.badData.rawValue)
+    #expect(
+      job.lines == ["rank 3 (\(LaunchEnvironment.hostName)): bad.png: not an image", "  hint: remove it"])
+  }
+
+  @Test func ranksThatDifferAreNamed() throws {
+    let job = try mpirun(3, Scenario.comparison.rawValue)
+    #expect(job.status == ExitCode.badData.rawValue)
+    #expect(job.lines.prefix(1) == ["the ranks differ in their versions"])
+    #expect(job.lines.contains("  1.1: rank 2 on \(LaunchEnvironment.hostName)"))
+  }
+
+  @Test func abortEndsWaitingRanks() throws {
+    #expect(try mpirun(4, "abort").status == ExitCode.communication.rawValue)
+  }
+
+  @Test func withoutMpirunTheProbeIsAJobOfOneRank() throws {
+    let job = try run([try probe(), Scenario.exchanges.rawValue])
+    #expect(job.status == 0)
+    #expect(job.lines == ["1 ranks exchanged"])
+  }
+
+  @Test func tasksOfSlurmWithoutMPIAreRefused() throws {
+    let job = try run(
+      [try probe(), Scenario.exchanges.rawValue], environment: ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"])
+    #expect(job.status == ExitCode.communication.rawValue)
+    #expect(job.lines.first?.contains("srun started 2 tasks without MPI") == true)
+  }
+
+  /// As when the mpirun of one MPI library starts a program of another.
+  @Test func ranksThatMPIDoesNotSeeAreNoticed() throws {
+    let job = try run([try probe(), Scenario.exchanges.rawValue], environment: ["OMPI_COMM_WORLD_SIZE": "2"])
+    #expect(job.status == ExitCode.communication.rawValue)
+    #expect(job.lines.first?.contains("the launcher started 2 ranks, but MPI sees 1") == true)
+  }
+
+  private struct Job {
+    var status: Int32
+    /// What it wrote to standard output.
+    var lines: [String]
+  }
+
+  private func mpirun(_ ranks: Int, _ scenario: String) throws -> Job {
+    try run(
+      ["mpirun", "--oversubscribe", "-n", "\(ranks)", try probe(), scenario],
+      environment: ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"])
+  }
+
+  /// Runs a command, for two minutes at most.
+  private func run(_ command: [String], environment: [String: String] = [:]) throws -> Job {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["timeout", "120"] + command
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return Job(
+      status: process.terminationStatus, lines: text.split(whereSeparator: \.isNewline).map(String.init))
+  }
+
+  /// The probe lies beside the program that runs the tests.
+  private func probe() throws -> String {
+    let folders = [
+      Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),
+      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent(),
+    ]
+    let candidates = folders.map { $0.appendingPathComponent("collectives-probe").path }
+    return try #require(
+      candidates.first { FileManager.default.isExecutableFile(atPath: $0) },
+      "no collectives-probe beside the tests: \(candidates)")
+  }
+}

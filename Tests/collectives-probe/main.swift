@@ -1,0 +1,35 @@
+// A rank of a job for the tests of Collectives: `mpirun -n W collectives-probe SCENARIO`.
+import Collectives
+import Diagnostics
+import Foundation
+
+// Standard output is a pipe under mpirun, and a job that is aborted does not flush it.
+func say(_ text: String) {
+  FileHandle.standardOutput.write(Data((text + "\n").utf8))
+}
+
+let name = CommandLine.arguments.dropFirst().first ?? ""
+do {
+  // The limit makes every longer transfer go in rounds.
+  let communicator = try MPICommunicator.start(messageLimit: name == "exchanges" ? 1000 : 1 << 30)
+  if name == "abort" {
+    if communicator.rank == communicator.size - 1 { communicator.abort(ExitCode.communication.rawValue) }
+    try communicator.barrier()
+  }
+  guard let scenario = Scenario(rawValue: name) else {
+    say("no such scenario: \(name)")
+    communicator.abort(ExitCode.usage.rawValue)
+  }
+  do {
+    let lines = try scenario.run(on: communicator)
+    if communicator.rank == 0 { lines.forEach(say) }
+    try communicator.finish()
+  } catch let failure as Failure where failure.code != .communication {
+    if communicator.rank == 0 { say("\(failure)") }
+    try communicator.finish()
+    exit(failure.code.rawValue)
+  }
+} catch {
+  say("\(error)")
+  exit((error as? Failure)?.code.rawValue ?? ExitCode.internalError.rawValue)
+}
