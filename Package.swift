@@ -13,7 +13,6 @@ let package = Package(
   name: "ReverseDistillation",
   products: [
     .executable(name: "rd-train", targets: ["rd-train"]),
-    .executable(name: "rd-eval", targets: ["rd-eval"]),
     .executable(name: "rd-data", targets: ["rd-data"]),
   ],
   dependencies: [
@@ -24,10 +23,8 @@ let package = Package(
     // The C edge.
     .systemLibrary(
       name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
-    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
-    .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
       name: "CImageCodecs",
       linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
@@ -39,32 +36,18 @@ let package = Package(
 
     // The system.
     .target(name: "Diagnostics", dependencies: ["CCrypto"]),
-    .target(
-      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
-    .target(name: "TensorFiles", dependencies: ["Diagnostics"]),
+    .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
-    .target(name: "Checkpoints", dependencies: ["CHDF5", "Diagnostics", "TensorFiles"]),
-    .target(name: "Network", dependencies: ["Numerics", "Collectives", "Diagnostics"]),
-    .target(name: "Distillation", dependencies: ["Network", "Numerics", "TensorFiles", "Diagnostics"]),
-    .target(
-      name: "Training",
-      dependencies: [
-        "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints",
-        "TensorFiles", "Metrics", "Diagnostics", "TOMLKit",
-      ]),
-    .target(name: "Reports", dependencies: ["Imagery", "Metrics", "Diagnostics"]),
+    .target(name: "Distillation"),
+    .target(name: "Training", dependencies: ["Distillation", "Diagnostics", "TOMLKit"]),
 
     .executableTarget(
       name: "rd-train",
       dependencies: [
-        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ]),
-    .executableTarget(
-      name: "rd-eval",
-      dependencies: [
-        "Training", "Reports", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Training", "Collectives", "Diagnostics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "rd-data",
@@ -73,21 +56,18 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .testTarget(name: "COneDNNTests", dependencies: ["COneDNN"]),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
+    .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
     .testTarget(name: "ImageryTests", dependencies: ["Imagery"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "TensorFilesTests", dependencies: ["TensorFiles"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "MetricsTests", dependencies: ["Metrics"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+    .testTarget(
+      name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
     .executableTarget(
-      name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"],
-      path: "Tests/collectives-probe"),
+      name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
-    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "CVectorKernels"], resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "DistillationTests", dependencies: ["Distillation", "Training"],
-      resources: [.copy("Fixtures")]),
-    .testTarget(
-      name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train"]),
+      name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

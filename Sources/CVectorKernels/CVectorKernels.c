@@ -1,12 +1,7 @@
 #include "CVectorKernels.h"
+#include "dispatched.h"
 #include <math.h>
 #include <string.h>
-
-#if defined(__x86_64__) && defined(__linux__)
-#define DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DISPATCHED
-#endif
 
 DISPATCHED
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
@@ -70,7 +65,7 @@ void rd_add(const float *x, float *restrict y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] += x[i];
 }
 
-// 16 running sums, added pairwise at the end: an order that no instruction set changes.
+// 16 running sums, added pairwise at the end: an order that the width of the vectors does not change.
 DISPATCHED
 void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *dots) {
   double uv[16] = {0}, uu[16] = {0}, vv[16] = {0};

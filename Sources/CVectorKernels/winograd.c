@@ -1,13 +1,8 @@
 // Winograd's minimal filtering F(4x4, 3x3): y = A^T [ (G g G^T) * (B^T d B) ] A with the interpolation points 0, 1, -1, 2, -2
 // (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.2).
 #include "CVectorKernels.h"
+#include "dispatched.h"
 #include <string.h>
-
-#if defined(__x86_64__) && defined(__linux__)
-#define DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define DISPATCHED
-#endif
 
 enum { LANES = 16 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));

@@ -26,11 +26,10 @@ public struct LaunchEnvironment: Sendable, Equatable {
       size = number("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") ?? taskCount
       tasksWithoutMPI = nil
     } else {
-      // Slurm's batch script has a task number as well, but is in no step.
-      let tasksWithoutMPI = taskCount.flatMap { $0 > 1 ? $0 : nil }
-      self.rank = tasksWithoutMPI == nil ? 0 : number("SLURM_PROCID") ?? 0
+      // Slurm's batch script has a task number as well, which is 0, but is in no step.
+      self.rank = number("SLURM_PROCID") ?? 0
       size = 1
-      self.tasksWithoutMPI = tasksWithoutMPI
+      tasksWithoutMPI = taskCount.flatMap { $0 > 1 ? $0 : nil }
     }
   }
 

@@ -20,7 +20,7 @@ public struct SHA256: ~Copyable {
     text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
   }
 
-  /// The digest of everything given so far, as 64 lower-case hexadecimal digits. Call it once.
+  /// The digest of everything given so far, as 64 lower-case hexadecimal digits.
   public consuming func hexDigest() -> String {
     var digest = [UInt8](repeating: 0, count: 32)
     EVP_DigestFinal_ex(context, &digest, nil)

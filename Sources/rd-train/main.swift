@@ -1,3 +1,4 @@
+import Collectives
 import Diagnostics
 import Foundation
 
@@ -12,7 +13,7 @@ do {
 func end(_ error: any Error) -> Never {
   let failure = error as? Failure
   let code = failure?.code.rawValue ?? TrainingOptions.exitCode(for: error).rawValue
-  guard launchedRank == 0 else {
+  guard LaunchEnvironment.current.rank == 0 else {
     // mpirun ends all ranks as soon as one ends with an error: rank 0 needs the time to say which.
     if code != 0 { Thread.sleep(forTimeInterval: 1) }
     exit(code)

@@ -1,4 +1,5 @@
 import COneDNN
+import TestSupport
 
 /// A convolution layer with data for a batch of images, its passes through oneDNN, and the same passes by definition.
 struct Layer: Sendable, CustomStringConvertible {
@@ -36,15 +37,6 @@ struct Layer: Sendable, CustomStringConvertible {
   var x: [Float] { randomNumbers(images * inputCount, seed: 1) }
   var dy: [Float] { randomNumbers(images * outputCount, seed: 2) }
   var weights: [Float] { randomNumbers(weightCount, seed: 3) }
-}
-
-/// Uniform in [-1, 1), the same for the same seed.
-func randomNumbers(_ count: Int, seed: UInt64) -> [Float] {
-  var state = seed
-  return (0..<count).map { _ in
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return Float(Int32(truncatingIfNeeded: state >> 32)) * 0x1p-31
-  }
 }
 
 /// A pass of a layer through oneDNN failed.

@@ -1,6 +1,7 @@
 import Diagnostics
 import Foundation
 import Metrics
+import TestSupport
 import Testing
 
 @Suite struct RankedScoresTests {

@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import TestSupport
 import Testing
 
 @testable import TensorFiles
@@ -156,7 +157,7 @@ import Testing
   }
 
   @Test func mutationsNeverCrash() throws {
-    var random = SplitMix64(state: 20220619)
+    var random = SeededGenerator(seed: 20220619)
     let before = try peakMemory()
     var outcomes = (read: 0, refused: 0)
     for name in try Fixtures.all where !name.hasPrefix("many") {
@@ -176,7 +177,7 @@ import Testing
     #expect(try peakMemory() - before < 100 << 10)
   }
 
-  private func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
+  private func mutate(_ bytes: inout [UInt8], _ random: inout SeededGenerator) {
     guard !bytes.isEmpty else { return }
     let place = Int.random(in: bytes.indices, using: &random)
     switch Int.random(in: 0..<6, using: &random) {
@@ -202,18 +203,5 @@ import Testing
     let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
     let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
     return try #require(Int(line.split { !$0.isNumber }.joined()))
-  }
-}
-
-/// Steele, Lea and Flood's generator: the same mutations in every run.
-private struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
   }
 }

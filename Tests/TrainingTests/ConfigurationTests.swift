@@ -1,6 +1,7 @@
 import Diagnostics
 import Distillation
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Training
@@ -281,7 +282,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test func anyConfigurationReadsBackEqual() throws {
-    var random = SplitMix(state: 1)
+    var random = SeededGenerator(seed: 1)
     for _ in 0..<300 {
       let configuration = TrainingConfiguration.random(using: &random)
       let again = try TrainingConfiguration(toml: configuration.toml, file: "config.toml")
@@ -387,22 +388,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 }
 
-/// A small generator with a seed, so that a failing case comes back.
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 extension TrainingConfiguration {
   /// Any valid configuration, paths with everything that needs care in TOML among them.
-  fileprivate static func random(using random: inout SplitMix) -> TrainingConfiguration {
+  fileprivate static func random(using random: inout SeededGenerator) -> TrainingConfiguration {
     func path() -> String {
       let letters: [Character] = [
         "a", "Z", "/", ".", " ", "\"", "'", "\\", "\n", "\t", "\r", "\u{1}", "\u{7F}", "#", "=", "[", "ü", "検", "😀",

@@ -1,5 +1,5 @@
-// Loops over channels that the compiler vectorises for the instruction set it finds at run time. They are C for one reason:
-// Swift compiles for one instruction set a binary, and these loops take up to four times as long without AVX-512 or AVX2.
+// Loops over channels, compiled for several instruction sets of which the processor's is taken at run time. They are C for one reason:
+// Swift compiles a binary for one instruction set.
 //
 // Layout everywhere: `rows` pixels of `channels` floats; a stride is the distance in floats between the pixels of a tensor, which is
 // larger than `channels` for a slice of a concatenation.

@@ -1,20 +1,14 @@
 import CVectorKernels
 import Testing
+import TestSupport
 
 /// The Winograd transforms against a direct convolution in double precision.
-@Suite struct VectorKernelTests {
+@Suite struct WinogradTests {
   @Test(arguments: [(8, 8, 16), (7, 5, 19), (4, 4, 3)])
   func winogradEqualsDirectConvolution(height: Int, width: Int, channels: Int) {
-    var state: UInt64 = 1
-    func random(_ count: Int) -> [Float] {
-      (0..<count).map { _ in
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Float(state >> 40) / Float(1 << 23) - 1
-      }
-    }
     let outputs = 5
-    let x = random(height * width * channels)
-    let w = random(9 * channels * outputs)
+    let x = randomNumbers(height * width * channels, seed: 1)
+    let w = randomNumbers(9 * channels * outputs, seed: 2)
     let tiles = ((height + 3) / 4) * ((width + 3) / 4)
     var u = [Float](repeating: 0, count: 36 * channels * outputs)
     var v = [Float](repeating: 0, count: 36 * tiles * channels)
@@ -42,7 +36,8 @@ import Testing
               let (a, b) = (i + ky - 1, j + kx - 1)
               guard a >= 0, a < height, b >= 0, b < width else { continue }
               for c in 0..<channels {
-                sum += Double(x[(a * width + b) * channels + c]) * Double(w[((ky * 3 + kx) * channels + c) * outputs + o])
+                let weight = w[((ky * 3 + kx) * channels + c) * outputs + o]
+                sum += Double(x[(a * width + b) * channels + c]) * Double(weight)
               }
             }
           }
