@@ -13,6 +13,7 @@ let package = Package(
   name: "ReverseDistillation",
   products: [
     .executable(name: "rd-train", targets: ["rd-train"]),
+    .executable(name: "rd-eval", targets: ["rd-eval"]),
     .executable(name: "rd-data", targets: ["rd-data"]),
   ],
   dependencies: [
@@ -23,6 +24,8 @@ let package = Package(
     // The C edge.
     .systemLibrary(
       name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
@@ -36,17 +39,36 @@ let package = Package(
 
     // The system.
     .target(name: "Diagnostics", dependencies: ["CCrypto"]),
+    .target(name: "FileSystem", dependencies: ["Diagnostics"]),
+    .target(name: "RandomStreams"),
+    .target(name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
+    .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
-    .target(name: "Imagery", dependencies: ["CImageCodecs", "Diagnostics"]),
+    .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
-    .target(name: "Distillation"),
-    .target(name: "Training", dependencies: ["Distillation", "Diagnostics", "TOMLKit"]),
+    .target(
+      name: "Distillation", dependencies: ["Network", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
+    .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
+    .target(
+      name: "Training",
+      dependencies: [
+        "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
+        "FileSystem", "Diagnostics", "TOMLKit",
+      ]),
+    .target(name: "Reports", dependencies: ["Imagery", "Diagnostics"]),
 
     .executableTarget(
       name: "rd-train",
       dependencies: [
         "Training", "Collectives", "Diagnostics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "rd-eval",
+      dependencies: [
+        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "FileSystem",
+        "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

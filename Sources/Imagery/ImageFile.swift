@@ -1,5 +1,6 @@
 import CImageCodecs
 import Diagnostics
+import FileSystem
 import Glibc
 
 /// Pictures as files: PNG and JPEG, told apart by their first bytes and not by their names.

@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 
 /// A picture of a data set.
 public struct ImageEntry: Sendable, Equatable {

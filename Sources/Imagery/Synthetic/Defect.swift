@@ -1,4 +1,5 @@
 import Glibc
+import RandomStreams
 
 /// What can go wrong with the cloth. The raw value is the name of the folder.
 enum DefectKind: String, CaseIterable {

@@ -1,5 +1,7 @@
 import Diagnostics
+import FileSystem
 import Glibc
+import RandomStreams
 
 /// A small data set in MVTec's layout that is made and not downloaded: cloth with natural variation, and four kinds of
 /// defect, from plain to subtle, with exact masks. It is for trying the tools out and for tests.

@@ -1,4 +1,5 @@
 import Glibc
+import RandomStreams
 
 /// A photograph of a piece of twill, as a camera over a weaving machine might take it.
 ///

@@ -6,7 +6,7 @@ private func systemReason() -> String { String(cString: strerror(errno)) }
 
 /// All bytes of a regular file.
 /// - Throws: `Failure` of `.badData` where there is no such file, of `.inputOutput` where it cannot be read.
-func readFile(_ path: String) throws -> [UInt8] {
+public func readFile(_ path: String) throws -> [UInt8] {
   // Non-blocking, so that a pipe in the folder cannot hold the program up before it is seen to be one.
   let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
   guard file >= 0 else {
@@ -34,7 +34,7 @@ func readFile(_ path: String) throws -> [UInt8] {
 
 /// Writes a file under a temporary name and renames it: readers see all of it or nothing.
 /// - Throws: `Failure` of `.inputOutput`.
-func writeFile(_ path: String, bytes: [UInt8]) throws {
+public func writeFile(_ path: String, bytes: [UInt8]) throws {
   let temporary = path + ".partial"
   func failure() -> Failure { Failure(.inputOutput, "\(path): cannot be written: \(systemReason())") }
   let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -61,7 +61,7 @@ func writeFile(_ path: String, bytes: [UInt8]) throws {
 
 /// Makes a folder and those above it.
 /// - Throws: `Failure` of `.inputOutput`.
-func makeFolder(_ path: String) throws {
+public func makeFolder(_ path: String) throws {
   if isFolder(path) { return }
   let above = path.split(separator: "/", omittingEmptySubsequences: true).dropLast().joined(separator: "/")
   if !above.isEmpty { try makeFolder(path.hasPrefix("/") ? "/" + above : above) }
@@ -70,13 +70,13 @@ func makeFolder(_ path: String) throws {
   }
 }
 
-func isFolder(_ path: String) -> Bool {
+public func isFolder(_ path: String) -> Bool {
   var status = stat()
   return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
 }
 
 /// The size of a regular file in bytes, nil where the name leads to something else or nowhere.
-func fileSize(_ path: String) -> Int? {
+public func fileSize(_ path: String) -> Int? {
   var status = stat()
   guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
   return Int(status.st_size)
@@ -85,7 +85,7 @@ func fileSize(_ path: String) -> Int? {
 /// The names in a folder, hidden ones left out, in the order of their bytes.
 /// - Throws: `Failure` of `.badData` where there is no such folder or a name in it is not UTF-8,
 ///   of `.inputOutput` where it cannot be read.
-func namesInFolder(_ path: String) throws -> [String] {
+public func namesInFolder(_ path: String) throws -> [String] {
   guard let folder = opendir(path) else {
     let code: ExitCode = errno == ENOENT || errno == ENOTDIR ? .badData : .inputOutput
     throw Failure(code, "\(path): \(errno == ENOENT ? "no such folder" : systemReason())")
@@ -109,6 +109,6 @@ func namesInFolder(_ path: String) throws -> [String] {
 }
 
 /// The order of C's strcmp, the same in every locale and on every host (Swift's own order of strings is Unicode's).
-func precedesInBytes(_ first: String, _ second: String) -> Bool {
+public func precedesInBytes(_ first: String, _ second: String) -> Bool {
   first.utf8.lexicographicallyPrecedes(second.utf8)
 }
