@@ -48,7 +48,7 @@ let package = Package(
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
     .target(
-      name: "Distillation", dependencies: ["Network", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
+      name: "Distillation", dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
     .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
     .target(
       name: "Training",

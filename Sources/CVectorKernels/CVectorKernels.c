@@ -53,11 +53,14 @@ void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float 
   }
 }
 
+// dx may be x: the pragma tells the compiler that nothing else overlaps.
 DISPATCHED
 void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                  float *restrict dx, ptrdiff_t rows, ptrdiff_t channels) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels)
+                                  float *dx, ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels) {
+#pragma clang loop vectorize(assume_safety)
     for (ptrdiff_t i = 0; i < channels; i++) dx[i] = dy[i] * a[i] + x[i] * b[i] + c[i];
+  }
 }
 
 DISPATCHED
@@ -92,6 +95,61 @@ void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *
   dots[0] += uv[0];
   dots[1] += uu[0];
   dots[2] += vv[0];
+}
+
+// The inner products of two vectors in 16 running sums, added pairwise at the end.
+static inline __attribute__((always_inline)) void short_inner_products(const float *u, const float *v, ptrdiff_t count, float *uv, float *uu,
+                                                                       float *vv) {
+  float a[16] = {0}, b[16] = {0}, c[16] = {0};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int l = 0; l < 16; l++) {
+      a[l] += u[i + l] * v[i + l];
+      b[l] += u[i + l] * u[i + l];
+      c[l] += v[i + l] * v[i + l];
+    }
+  for (int l = 0; i < count; i++, l++) {
+    a[l] += u[i] * v[i];
+    b[l] += u[i] * u[i];
+    c[l] += v[i] * v[i];
+  }
+  for (int half = 8; half > 0; half /= 2)
+    for (int l = 0; l < half; l++) {
+      a[l] += a[l + half];
+      b[l] += b[l + half];
+      c[l] += c[l + half];
+    }
+  *uv = a[0];
+  *uu = b[0];
+  *vv = c[0];
+}
+
+static inline float norm(float squares, float least) {
+  float n = sqrtf(squares);
+  return n > least ? n : least;
+}
+
+DISPATCHED
+void rd_pixel_distances(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float *distances) {
+  for (ptrdiff_t p = 0; p < pixels; p++, u += channels, v += channels) {
+    float uv, uu, vv;
+    short_inner_products(u, v, channels, &uv, &uu, &vv);
+    distances[p] = 1 - uv / (norm(uu, least_norm) * norm(vv, least_norm));
+  }
+}
+
+DISPATCHED
+void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor,
+                                float *restrict dv) {
+  for (ptrdiff_t p = 0; p < pixels; p++, u += channels, v += channels, dv += channels) {
+    float uv, uu, vv;
+    short_inner_products(u, v, channels, &uv, &uu, &vv);
+    float nu = norm(uu, least_norm), nv = norm(vv, least_norm);
+    float along_u = -factor / (nu * nv);
+    // A norm that was clamped does not change with v.
+    float along_v = nv > least_norm ? factor * uv / (nu * nv * nv * nv) : 0;
+    for (ptrdiff_t c = 0; c < channels; c++) dv[c] = along_u * u[c] + along_v * v[c];
+  }
 }
 
 DISPATCHED
@@ -133,21 +191,34 @@ void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t cha
   }
 }
 
-void rd_tap_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t ky, ptrdiff_t kx, ptrdiff_t stride,
-                    ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, ptrdiff_t first_channel,
-                    ptrdiff_t channel_count, float *patches) {
-  for (ptrdiff_t n = 0; n < images; n++)
-    for (ptrdiff_t oy = 0; oy < out_height; oy++) {
-      ptrdiff_t iy = oy * stride + ky - padding;
-      const float *row = x + (n * height + iy) * width * channels + first_channel;
-      for (ptrdiff_t ox = 0; ox < out_width; ox++, patches += channel_count) {
-        ptrdiff_t ix = ox * stride + kx - padding;
-        if (iy < 0 || iy >= height || ix < 0 || ix >= width)
-          memset(patches, 0, sizeof(float) * channel_count);
-        else
-          memcpy(patches, row + ix * channels, sizeof(float) * channel_count);
-      }
+void rd_patch_columns(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
+                      ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows,
+                      ptrdiff_t first_column, ptrdiff_t columns, float *patches) {
+  for (ptrdiff_t r = first; r < first + rows; r++) {
+    ptrdiff_t image = r / (out_height * out_width), pixel = r % (out_height * out_width);
+    ptrdiff_t top = pixel / out_width * stride - padding, left = pixel % out_width * stride - padding;
+    const float *source = x + image * height * width * channels;
+    for (ptrdiff_t column = first_column, end; column < first_column + columns; column = end) {
+      ptrdiff_t tap = column / channels, channel = column % channels;
+      ptrdiff_t iy = top + tap / kernel, ix = left + tap % kernel;
+      end = (tap + 1) * channels < first_column + columns ? (tap + 1) * channels : first_column + columns;
+      if (iy < 0 || iy >= height || ix < 0 || ix >= width)
+        memset(patches, 0, sizeof(float) * (end - column));
+      else
+        memcpy(patches, source + (iy * width + ix) * channels + channel, sizeof(float) * (end - column));
+      patches += end - column;
     }
+  }
+}
+
+void rd_place_patches(const float *patches, ptrdiff_t rows_wide, ptrdiff_t channels, ptrdiff_t factor, ptrdiff_t first,
+                      ptrdiff_t rows, float *y) {
+  ptrdiff_t line = rows_wide * factor * channels;
+  for (ptrdiff_t r = first; r < first + rows; r++) {
+    float *target = y + r / rows_wide * factor * line + r % rows_wide * factor * channels;
+    for (ptrdiff_t u = 0; u < factor; u++, patches += factor * channels, target += line)
+      memcpy(target, patches, sizeof(float) * factor * channels);
+  }
 }
 
 DISPATCHED

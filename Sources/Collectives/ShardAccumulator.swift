@@ -23,10 +23,10 @@ public struct ShardAccumulator: Sendable {
   ///   - partial: writes all `count` elements of a shard's partial result. It is called once for each shard of the rank, in order.
   public func accumulate(
     count: Int, scratch: UnsafeMutablePointer<Float>, into result: UnsafeMutablePointer<Float>, stride: Int,
-    partial: (_ shard: Int, _ output: UnsafeMutablePointer<Float>) -> Void
-  ) {
+    partial: (_ shard: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
+  ) rethrows {
     for index in nodes.indices {
-      sum(
+      try sum(
         level: nodes[index].level, shards: nodes[index].shards, count: count, scratch: scratch,
         into: result + index * stride, partial: partial)
     }
@@ -34,16 +34,16 @@ public struct ShardAccumulator: Sendable {
 
   private func sum(
     level: Int, shards: Range<Int>, count: Int, scratch: UnsafeMutablePointer<Float>,
-    into result: UnsafeMutablePointer<Float>, partial: (Int, UnsafeMutablePointer<Float>) -> Void
-  ) {
-    if shards.count == 1 { return partial(shards.lowerBound, result) }
+    into result: UnsafeMutablePointer<Float>, partial: (Int, UnsafeMutablePointer<Float>) throws -> Void
+  ) rethrows {
+    if shards.count == 1 { return try partial(shards.lowerBound, result) }
     let middle = min(shards.lowerBound + 1 << (level - 1), shards.upperBound)
-    sum(
+    try sum(
       level: level - 1, shards: shards.lowerBound..<middle, count: count, scratch: scratch, into: result,
       partial: partial)
     guard middle < shards.upperBound else { return }
     // The left half is done with its scratch; the right half has one buffer less, and needs one less.
-    sum(
+    try sum(
       level: level - 1, shards: middle..<shards.upperBound, count: count, scratch: scratch + count, into: scratch,
       partial: partial)
     add(scratch, to: result, count: count)

@@ -19,7 +19,7 @@ void rd_affine(const float *x, const float *scale, const float *shift, const flo
 void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
                                  float *dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
 
-// Second half: dx = dy * a + x * b + c by channel.
+// Second half: dx = dy * a + x * b + c by channel. dx may be x.
 void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
                                   float *dx, ptrdiff_t rows, ptrdiff_t channels);
 
@@ -28,6 +28,13 @@ void rd_add(const float *x, float *y, ptrdiff_t count);
 
 // Adds the inner products u.v, u.u and v.v to dots[3].
 void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *dots);
+
+// One minus the cosine of u and v at every pixel, along its channels; norms are at least least_norm.
+void rd_pixel_distances(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float *distances);
+
+// factor times the gradient of those distances with respect to v.
+void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor,
+                                float *dv);
 
 // y = a * u + b * v
 void rd_combine(float a, const float *u, float b, const float *v, float *y, ptrdiff_t count);
@@ -41,10 +48,15 @@ void rd_adam(float *parameter, float *first_moment, float *second_moment, const 
 void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
                 ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *patches);
 
-// The same for one tap (ky, kx) and a range of channels: rows x channel_count floats.
-void rd_tap_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t ky, ptrdiff_t kx, ptrdiff_t stride,
-                    ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, ptrdiff_t first_channel,
-                    ptrdiff_t channel_count, float *patches);
+// The same for a range of the patches' columns: rows x columns floats.
+void rd_patch_columns(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
+                      ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows,
+                      ptrdiff_t first_column, ptrdiff_t columns, float *patches);
+
+// Writes each row, factor x factor x channels floats, as a block of pixels of y. Rows are numbered over images and their blocks, of which
+// rows_wide lie side by side.
+void rd_place_patches(const float *patches, ptrdiff_t rows_wide, ptrdiff_t channels, ptrdiff_t factor, ptrdiff_t first,
+                      ptrdiff_t rows, float *y);
 
 // The adjoint of rd_patches for whole images: dx is overwritten with the sums of the patches that cover each pixel.
 void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,

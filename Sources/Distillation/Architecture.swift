@@ -1,0 +1,178 @@
+import Network
+import Numerics
+
+extension Backbone {
+  /// Blocks of the teacher's stages 1 to 3, in which order the student's decoder has them too: 16x16 first (the authors' code).
+  var stageBlocks: [Int] { self == .resNet18 ? [2, 2, 2] : [3, 4, 6] }
+  /// Blocks of stage 4, be it the teacher's or the one-class embedding.
+  var embeddingBlocks: Int { self == .resNet18 ? 2 : 3 }
+  var hasBottleneckBlocks: Bool { self == .resNet50 || self == .wideResNet50x2 }
+  /// How many times wider a block's output is than its planes.
+  var expansion: Int { hasBottleneckBlocks ? 4 : 1 }
+  /// Channels of the 3x3 convolution in a block.
+  func width(planes: Int) -> Int { self == .wideResNet50x2 ? 2 * planes : planes }
+}
+
+/// The layers of teacher and student, in forward order, under PyTorch's names: torchvision's for the teacher, the authors' for the student
+/// (in front of which stand `bn.` and `decoder.`, the keys of their checkpoints).
+public struct Architecture: Sendable {
+  public let model: ModelConfiguration
+  private var backbone: Backbone { model.backbone }
+
+  public init(_ model: ModelConfiguration) { self.model = model }
+
+  /// Channels of scale 1, 2 or 3 (and of the embedding, 4).
+  public func channels(ofScale scale: Int) -> Int { 32 << scale * backbone.expansion }
+  /// Height and width of scale 1, 2 or 3 (and of the embedding, 4).
+  public func side(ofScale scale: Int) -> Int { model.imageSize >> (scale + 1) }
+  /// Floats of one image's features at a scale.
+  public func featureCount(ofScale scale: Int) -> Int {
+    side(ofScale: scale) * side(ofScale: scale) * channels(ofScale: scale)
+  }
+
+  // MARK: Teacher
+
+  /// 7x7, stride 2; a 3x3 max pooling follows.
+  public var teacherStem: UnitDescription {
+    unit("conv1", "bn1", convolution(3, 64, kernel: 7, stride: 2, side: model.imageSize))
+  }
+
+  /// Stage 1, 2, 3 or 4.
+  public func teacherStage(_ stage: Int) -> [BlockDescription] {
+    stageOfBlocks(
+      "layer\(stage)", inputChannels: stage == 1 ? 64 : channels(ofScale: stage - 1), planes: 32 << stage,
+      blocks: stage == 4 ? backbone.embeddingBlocks : backbone.stageBlocks[stage - 1],
+      side: stage == 1 ? side(ofScale: 1) : side(ofScale: stage - 1), change: stage == 1 ? .none : .halve)
+  }
+
+  /// The teacher's stages that are computed: the fourth only where it is the bottleneck.
+  public var teacherStageCount: Int { model.bottleneck == .pretrained ? 4 : 3 }
+
+  // MARK: One-class bottleneck embedding
+
+  /// The convolutions that bring scales 1 (two of them) and 2 to the resolution of scale 3.
+  public var fusionConvolutions: [UnitDescription] {
+    [
+      unit("bn.conv1", "bn.bn1", convolution(channels(ofScale: 1), channels(ofScale: 2), kernel: 3, stride: 2, side: side(ofScale: 1))),
+      unit("bn.conv2", "bn.bn2", convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
+      unit("bn.conv3", "bn.bn3", convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
+    ]
+  }
+
+  /// Channels of the concatenation of the three scales.
+  public var concatenatedChannels: Int { 3 * channels(ofScale: 3) }
+
+  /// The 1x1 convolution behind the concatenation (the paper's figure 4); nil in the authors' code.
+  public var fusionProjection: UnitDescription? {
+    guard model.fusion == .convolution else { return nil }
+    return unit(
+      "bn.fusion.0", "bn.fusion.1",
+      convolution(concatenatedChannels, channels(ofScale: 3), kernel: 1, side: side(ofScale: 3)))
+  }
+
+  /// The one-class embedding: a stage 4 on the fused features, or on scale 3 alone.
+  public var embedding: [BlockDescription] {
+    let isConcatenated = model.bottleneck == .multiScale && model.fusion == .concatenation
+    return stageOfBlocks(
+      "bn.bn_layer", inputChannels: isConcatenated ? concatenatedChannels : channels(ofScale: 3), planes: 512,
+      blocks: backbone.embeddingBlocks, side: side(ofScale: 3), change: .halve)
+  }
+
+  // MARK: Student decoder
+
+  /// Stage 1 makes scale 3, stage 2 scale 2, stage 3 scale 1.
+  public func decoderStage(_ stage: Int) -> [BlockDescription] {
+    stageOfBlocks(
+      "decoder.layer\(stage)", inputChannels: channels(ofScale: 5 - stage), planes: 512 >> stage,
+      blocks: backbone.stageBlocks[stage - 1], side: side(ofScale: 5 - stage), change: .double)
+  }
+
+  // MARK: Residual stages
+
+  private enum Resolution { case none, halve, double }
+
+  private func stageOfBlocks(
+    _ name: String, inputChannels: Int, planes: Int, blocks: Int, side: Int, change: Resolution
+  ) -> [BlockDescription] {
+    let outputChannels = planes * backbone.expansion
+    let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
+    return (0..<blocks).map {
+      block(
+        "\(name).\($0)", inputChannels: $0 == 0 ? inputChannels : outputChannels, planes: planes,
+        side: $0 == 0 ? side : newSide, change: $0 == 0 ? change : .none)
+    }
+  }
+
+  private func block(
+    _ name: String, inputChannels: Int, planes: Int, side: Int, change: Resolution
+  ) -> BlockDescription {
+    let outputChannels = planes * backbone.expansion
+    let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
+    /// The convolution of a block that changes the resolution, where the block does.
+    func changing(_ input: Int, _ output: Int, kernel: Int) -> ConvolutionShape {
+      change == .double
+        ? ConvolutionShape(
+          upsampling: 2, inputChannels: input, outputChannels: output, inputHeight: side, inputWidth: side)
+        : convolution(input, output, kernel: kernel, stride: change == .halve ? 2 : 1, side: side)
+    }
+    let units: [UnitDescription]
+    if backbone.hasBottleneckBlocks {
+      let width = backbone.width(planes: planes)
+      units = [
+        unit("\(name).conv1", "\(name).bn1", convolution(inputChannels, width, kernel: 1, side: side)),
+        unit("\(name).conv2", "\(name).bn2", changing(width, width, kernel: 3)),
+        unit("\(name).conv3", "\(name).bn3", convolution(width, outputChannels, kernel: 1, side: newSide)),
+      ]
+    } else {
+      units = [
+        unit("\(name).conv1", "\(name).bn1", changing(inputChannels, planes, kernel: 3)),
+        unit("\(name).conv2", "\(name).bn2", convolution(planes, planes, kernel: 3, side: newSide)),
+      ]
+    }
+    let skipName = change == .double ? "upsample" : "downsample"
+    let needsSkip = change != .none || inputChannels != outputChannels
+    return BlockDescription(
+      units: units,
+      skip: needsSkip
+        ? unit("\(name).\(skipName).0", "\(name).\(skipName).1", changing(inputChannels, outputChannels, kernel: 1))
+        : nil)
+  }
+
+  private func unit(_ convolution: String, _ normalization: String, _ shape: ConvolutionShape) -> UnitDescription {
+    UnitDescription(convolution: convolution, normalization: normalization, shape: shape)
+  }
+
+  private func convolution(
+    _ input: Int, _ output: Int, kernel: Int, stride: Int = 1, side: Int
+  ) -> ConvolutionShape {
+    ConvolutionShape(
+      inputChannels: input, outputChannels: output, kernel: kernel, stride: stride, inputHeight: side, inputWidth: side)
+  }
+}
+
+extension Architecture {
+  /// All units of the teacher that are computed, in forward order.
+  public var teacherUnits: [UnitDescription] {
+    [teacherStem] + (1...teacherStageCount).flatMap { teacherStage($0).flatMap(\.allUnits) }
+  }
+
+  /// All units that are trained, in forward order.
+  public var studentUnits: [UnitDescription] {
+    var units: [UnitDescription] = []
+    if model.bottleneck == .multiScale {
+      units += fusionConvolutions
+      if let fusionProjection { units.append(fusionProjection) }
+    }
+    if model.bottleneck != .pretrained { units += embedding.flatMap(\.allUnits) }
+    return units + (1...3).flatMap { decoderStage($0).flatMap(\.allUnits) }
+  }
+}
+
+extension BlockDescription {
+  var allUnits: [UnitDescription] { units + (skip.map { [$0] } ?? []) }
+}
+
+extension UnitDescription {
+  /// What is learnt: the weights, a scale and a shift by channel.
+  public var parameterCount: Int { shape.weightCount + 2 * shape.outputChannels }
+}

@@ -1,0 +1,89 @@
+import Diagnostics
+import Network
+import Numerics
+import TensorFiles
+
+/// What is trained: the one-class bottleneck embedding and the decoder, under one loss.
+public final class Student {
+  public let architecture: Architecture
+  public let step: TrainingStep
+  private let bottleneck: OneClassBottleneck<NormalizedConvolution>
+  private let decoder: StudentDecoder<NormalizedConvolution>
+  private let loss: LossFunction
+
+  /// A student with all parameters zero: they are then initialised or read.
+  public init(_ architecture: Architecture, step: TrainingStep) {
+    self.architecture = architecture
+    self.step = step
+    let memory = ActivationMemory(images: step.capacity, keepsActivations: true)
+    func unit(_ description: UnitDescription) -> NormalizedConvolution {
+      NormalizedConvolution(description, step: step)
+    }
+    bottleneck = OneClassBottleneck(architecture, memory: memory, team: step.team, unit: unit)
+    decoder = StudentDecoder(architecture, memory: memory, unit: unit)
+    loss = LossFunction(architecture, step: step)
+    step.parameters.allocate(nodes: step.accumulator.nodes.count)
+  }
+
+  /// Sets the parameters that training starts from.
+  public func initialize(seed: UInt64) throws {
+    let tensors = Initialization.tensors(of: architecture.studentUnits, seed: seed)
+    try read(TensorTable(tensors, source: "seed \(seed)"))
+  }
+
+  /// Reads parameters and running statistics.
+  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
+  public func read(_ table: TensorTable) throws {
+    try step.parameters.weights.read(table)
+    try step.parameters.affine.read(table)
+    try step.parameters.statistics.read(table)
+  }
+
+  /// Parameters and running statistics under the authors' names, in PyTorch's shapes.
+  public var tensors: [NamedTensor] {
+    step.parameters.weights.tensors() + step.parameters.affine.tensors() + step.parameters.statistics.tensors()
+  }
+
+  /// The loss of the step's images, and this rank's partial gradients of all parameters in their arenas.
+  /// - Parameter features: the teacher's, of this rank's images.
+  public func lossAndGradients(_ features: Features) throws -> Double {
+    let embedding = try bottleneck.forward(features, images: step.images)
+    let rebuilt = try decoder.forward(embedding, images: step.images)
+    let loss = try loss.forward(teacher: features, student: rebuilt)
+    // Before a gradient that is not finite reaches a parameter.
+    guard loss.isFinite else {
+      throw Failure(
+        .internalError, "the loss is \(loss)",
+        hint: "the last checkpoint is intact; a lower --learning-rate may help, and so may a look at the images of this step")
+    }
+    try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in
+      try self.loss.backward(scale: scale, teacher: features, student: rebuilt, into: target)
+    }
+    if bottleneck.needsGradient { try bottleneck.backward(step, features: features) }
+    return loss
+  }
+}
+
+/// A student that rebuilds and no longer learns: batch normalisations folded, with their running statistics.
+public final class FrozenStudent {
+  private let bottleneck: OneClassBottleneck<FrozenConvolution>
+  private let decoder: StudentDecoder<FrozenConvolution>
+
+  /// - Parameters:
+  ///   - tensors: as ``Student/tensors``.
+  ///   - capacity: the most images at a time.
+  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
+  public init(_ architecture: Architecture, tensors: TensorTable, engine: any ConvolutionEngine, capacity: Int) throws {
+    let memory = ActivationMemory(images: capacity, keepsActivations: false)
+    func unit(_ description: UnitDescription) throws -> FrozenConvolution {
+      FrozenConvolution(description.shape, try tensors.convolution(description), engine: engine, images: capacity)
+    }
+    bottleneck = try OneClassBottleneck(architecture, memory: memory, team: engine.team, unit: unit)
+    decoder = try StudentDecoder(architecture, memory: memory, unit: unit)
+  }
+
+  /// - Returns: d1, d2, d3; valid until the next call.
+  public func forward(_ features: Features, images: Int) throws -> Features {
+    try decoder.forward(try bottleneck.forward(features, images: images), images: images)
+  }
+}

@@ -1,0 +1,42 @@
+import CVectorKernels
+import Network
+import Numerics
+
+/// The student: a mirrored ResNet that rebuilds the teacher's features from the embedding (the paper's section 3.2).
+public final class StudentDecoder<Unit: ConvolutionUnit> {
+  /// In forward order: scale 3, 2, 1.
+  let stages: [Stage<Unit>]
+
+  init(_ architecture: Architecture, memory: ActivationMemory, unit: (UnitDescription) throws -> Unit) rethrows {
+    stages = try (1...3).map { try Stage(architecture.decoderStage($0), memory: memory, unit: unit) }
+  }
+
+  /// - Returns: d1, d2, d3, shaped as the teacher's features.
+  func forward(_ embedding: UnsafePointer<Float>, images: Int) throws -> Features {
+    var outputs: [UnsafePointer<Float>] = []
+    for stage in stages { outputs.append(try stage.forward(outputs.last ?? embedding, images: images)) }
+    return Features(scales: outputs.reversed(), embedding: nil)
+  }
+}
+
+extension StudentDecoder where Unit == NormalizedConvolution {
+  /// Back-propagates the loss to the parameters, and to the embedding where that is asked; the step's gradient is then the embedding's.
+  /// - Parameter lossGradient: writes the loss's gradient with respect to d1, d2 or d3.
+  func backward(
+    _ step: TrainingStep, needsInputGradient: Bool,
+    lossGradient: (_ scale: Int, _ target: UnsafeMutablePointer<Float>) throws -> Void
+  ) throws {
+    try lossGradient(1, step.gradient.pointer)
+    for (index, stage) in stages.enumerated().reversed() {
+      try stage.backward(step, needsInputGradient: index > 0 || needsInputGradient)
+      guard index > 0 else { return }
+      // What went in here was compared with the teacher as well.
+      let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)
+      try lossGradient(4 - index, inner)
+      let size = stages[index - 1].outputCount
+      try step.forImageParts { images in
+        rd_add(inner + images.lowerBound * size, gradient + images.lowerBound * size, images.count * size)
+      }
+    }
+  }
+}

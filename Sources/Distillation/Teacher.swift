@@ -1,0 +1,55 @@
+import CVectorKernels
+import Network
+import Numerics
+
+/// The frozen ResNet that the student learns to imitate on normal images.
+public final class Teacher {
+  public let architecture: Architecture
+  private let engine: any ConvolutionEngine
+  private let stem: FrozenConvolution
+  private let stages: [Stage<FrozenConvolution>]
+  private let stemOutput: FloatBuffer
+  private let pooled: FloatBuffer
+  /// The most images at a time.
+  public let capacity: Int
+
+  /// - Parameters:
+  ///   - weights: under torchvision's names; see ``TeacherWeights``.
+  ///   - capacity: the most images at a time.
+  public init(
+    _ architecture: Architecture, weights: TeacherWeights, engine: any ConvolutionEngine, capacity: Int
+  ) throws {
+    self.architecture = architecture
+    self.engine = engine
+    self.capacity = capacity
+    let memory = ActivationMemory(images: capacity, keepsActivations: false)
+    func unit(_ description: UnitDescription) throws -> FrozenConvolution {
+      FrozenConvolution(
+        description.shape, try weights.table.convolution(description), engine: engine, images: capacity)
+    }
+    stem = try unit(architecture.teacherStem)
+    stages = try (1...architecture.teacherStageCount).map {
+      try Stage(architecture.teacherStage($0), memory: memory, unit: unit)
+    }
+    stemOutput = memory.own(stem.shape.outputCount)
+    pooled = memory.own(64 * architecture.side(ofScale: 1) * architecture.side(ofScale: 1))
+  }
+
+  /// Computes the features of normalised images, NHWC, into `target` from image `first` on.
+  public func forward(_ x: UnsafePointer<Float>, images: Int, into target: FeatureBuffer, first: Int = 0) throws {
+    try stem.forward(x, images: images, into: stemOutput.pointer)
+    let (shape, poolSize) = (stem.shape, 64 * architecture.side(ofScale: 1) * architecture.side(ofScale: 1))
+    let (stemOutput, pooled) = (stemOutput.pointer, pooled.pointer)
+    try engine.team.run(images) { image, _ in
+      rd_max_pool(
+        stemOutput + image * shape.outputCount, shape.outputHeight, shape.outputWidth, shape.outputChannels,
+        pooled + image * poolSize)
+    }
+    var input = UnsafePointer(pooled)
+    for (index, stage) in stages.enumerated() {
+      input = try stage.forward(input, images: images)
+      target.place(scale: index + 1, image: first)
+        .update(from: input, count: images * architecture.featureCount(ofScale: index + 1))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Diagnostics
+import Network
+import Numerics
+import TensorFiles
+
+extension UnitDescription {
+  /// The names of the tensors in PyTorch's state dict and their shapes there.
+  public var tensors: [(name: String, shape: [Int])] {
+    [("\(convolution).weight", shape.torchWeightShape)]
+      + ["weight", "bias", "running_mean", "running_var"].map { ("\(normalization).\($0)", [shape.outputChannels]) }
+  }
+}
+
+extension TensorTable {
+  /// The tensors of one convolution and its normalisation.
+  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
+  func convolution(_ unit: UnitDescription) throws -> FrozenConvolution.Tensors {
+    let values = try unit.tensors.map { try take($0.name, shape: $0.shape) }
+    return FrozenConvolution.Tensors(
+      weight: values[0], scale: values[1], shift: values[2], runningMean: values[3], runningVariance: values[4])
+  }
+}
+
+/// A teacher's weights: exactly the tensors that its architecture needs.
+public struct TeacherWeights: Sendable {
+  /// The tensors, under torchvision's names.
+  public let table: TensorTable
+  /// SHA-256 over names, shapes and values.
+  public let hash: String
+
+  /// Takes what the teacher needs out of a file's tensors.
+  ///
+  /// What torchvision's files have besides is passed over: the classifier, counters, and stage 4 where it is not the bottleneck.
+  /// - Throws: `Failure(.badData)` that names what is missing, of another shape, not finite, or belongs to another architecture.
+  public init(_ table: TensorTable, for architecture: Architecture) throws {
+    let needed = architecture.teacherUnits.flatMap(\.tensors)
+    let tensors = try needed.map { NamedTensor(name: $0.name, shape: $0.shape, values: try table.take($0.name, shape: $0.shape)) }
+    let known = Set(needed.map(\.name))
+    let surplus = table.names.filter { name in
+      !known.contains(name) && !name.hasPrefix("fc.") && !name.hasPrefix("layer4.")
+        && !name.hasSuffix(".num_batches_tracked")
+    }
+    guard surplus.isEmpty else {
+      let some = surplus.prefix(3).joined(separator: ", ")
+      throw Failure(
+        .badData,
+        "\(table.source): \(surplus.count) tensors have no place in \(architecture.model.backbone.rawValue): \(some)"
+          + (surplus.count > 3 ? ", …" : ""), hint: "the file is of another architecture: choose --backbone accordingly")
+    }
+    if let broken = tensors.first(where: { !$0.values.allSatisfy(\.isFinite) }) {
+      throw Failure(.badData, "\(table.source): tensor \"\(broken.name)\" holds values that are not finite")
+    }
+    self.table = try TensorTable(tensors, source: table.source)
+    hash = Self.hash(of: self.table)
+  }
+
+  /// An untrained teacher, for benchmarks and tests.
+  public init(randomWithSeed seed: UInt64, for architecture: Architecture) throws {
+    let tensors = Initialization.tensors(of: architecture.teacherUnits, seed: seed)
+    try self.init(TensorTable(tensors, source: "random:\(seed)"), for: architecture)
+  }
+
+  private static func hash(of table: TensorTable) -> String {
+    var hash = SHA256()
+    for tensor in table.tensors {
+      hash.update("\(tensor.name) \(tensor.shape)\n")
+      tensor.values.withUnsafeBytes { hash.update($0) }
+    }
+    return hash.hexDigest()
+  }
+}
+
+extension ParameterArena {
+  /// All tensors under their names, in PyTorch's order and shapes.
+  public func tensors(_ values: UnsafePointer<Float>? = nil) -> [NamedTensor] {
+    let values = values ?? UnsafePointer(self.values)
+    return entries.map { entry in
+      NamedTensor(
+        name: entry.name, shape: entry.torchShape,
+        values: entry.convolution?.torchWeights(from: values + entry.offset)
+          ?? Array(UnsafeBufferPointer(start: values + entry.offset, count: entry.count)))
+    }
+  }
+
+  /// Reads all values from a table.
+  /// - Parameter target: where they go; the arena's own values without one.
+  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
+  public func read(_ table: TensorTable, into target: UnsafeMutablePointer<Float>? = nil) throws {
+    let target = target ?? values
+    for entry in entries {
+      let values = try table.take(entry.name, shape: entry.torchShape)
+      let own = entry.convolution?.weights(fromTorch: values) ?? values
+      own.withUnsafeBufferPointer { own in
+        if let start = own.baseAddress { (target + entry.offset).update(from: start, count: entry.count) }
+      }
+    }
+  }
+}

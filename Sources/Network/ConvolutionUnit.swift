@@ -1,0 +1,73 @@
+import Numerics
+
+/// A convolution and the batch normalisation behind it: what the networks here are made of.
+public struct UnitDescription: Sendable {
+  /// The convolution's name in PyTorch's state dict, without `.weight`.
+  public let convolution: String
+  /// The batch normalisation's name, without `.weight` and the like.
+  public let normalization: String
+  public let shape: ConvolutionShape
+
+  public init(convolution: String, normalization: String, shape: ConvolutionShape) {
+    self.convolution = convolution
+    self.normalization = normalization
+    self.shape = shape
+  }
+}
+
+/// The forward pass of a convolution with batch normalisation, then the addition of a residual and ReLU where asked.
+///
+/// ``NormalizedConvolution`` learns, ``FrozenConvolution`` does not.
+public protocol ConvolutionUnit: AnyObject {
+  var shape: ConvolutionShape { get }
+
+  /// Computes y = [ReLU] (norm(conv(x)) [+ residual]) for `images` images.
+  /// - Parameters:
+  ///   - residual: of y's size, dense.
+  ///   - stride: the distance between two pixels of y in floats; more than the channels where y is part of a concatenation.
+  func forward(
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
+    into y: UnsafeMutablePointer<Float>, stride: Int) throws
+}
+
+extension ConvolutionUnit {
+  /// norm(conv(x)) through ReLU, dense.
+  public func forward(_ x: UnsafePointer<Float>, images: Int, into y: UnsafeMutablePointer<Float>) throws {
+    try forward(x, images: images, residual: nil, relu: true, into: y, stride: shape.outputChannels)
+  }
+}
+
+/// Gives layers the memory for their activations.
+public final class ActivationMemory {
+  /// What an activation is for, which says how long it is needed.
+  enum Role: Hashable {
+    /// The output of a block's convolution number `n`, but for the last one.
+    case hidden(Int)
+    /// What the skip connection adds.
+    case skip
+    /// The output of a block; that of the block after it is of the other parity.
+    case block(parity: Int)
+  }
+
+  /// The most images at a time.
+  public let images: Int
+  private let keepsActivations: Bool
+  private var shared: [Role: FloatBuffer] = [:]
+
+  /// - Parameter keepsActivations: whether each activation gets memory of its own, as back-propagation needs, or shares it with others.
+  public init(images: Int, keepsActivations: Bool) {
+    self.images = images
+    self.keepsActivations = keepsActivations
+  }
+
+  /// Memory that nothing else uses.
+  public func own(_ countPerImage: Int) -> FloatBuffer { FloatBuffer(images * countPerImage) }
+
+  func buffer(for role: Role, _ countPerImage: Int) -> FloatBuffer {
+    if keepsActivations && role != .skip { return own(countPerImage) }
+    let buffer = shared[role] ?? FloatBuffer()
+    buffer.grow(to: images * countPerImage)
+    shared[role] = buffer
+    return buffer
+  }
+}

@@ -1,0 +1,77 @@
+import CVectorKernels
+import Numerics
+
+/// A convolution whose batch normalisation has been folded into its weights and a bias: running statistics, nothing learnt.
+public final class FrozenConvolution: ConvolutionUnit {
+  /// The tensors of one convolution and its normalisation, as PyTorch stores them.
+  public struct Tensors {
+    public var weight: [Float]
+    public var scale: [Float]
+    public var shift: [Float]
+    public var runningMean: [Float]
+    public var runningVariance: [Float]
+
+    public init(
+      weight: [Float], scale: [Float], shift: [Float], runningMean: [Float], runningVariance: [Float]
+    ) {
+      self.weight = weight
+      self.scale = scale
+      self.shift = shift
+      self.runningMean = runningMean
+      self.runningVariance = runningVariance
+    }
+  }
+
+  public let shape: ConvolutionShape
+  private let engine: any ConvolutionEngine
+  private let weights: FloatBuffer
+  private let bias: FloatBuffer
+  private let ones: FloatBuffer
+
+  private static let epsilon = 1e-5
+
+  /// - Parameter images: the most images at a time.
+  public init(_ shape: ConvolutionShape, _ tensors: Tensors, engine: any ConvolutionEngine, images: Int) {
+    self.shape = shape
+    self.engine = engine
+    let channels = shape.outputChannels
+    let factors = (0..<channels).map {
+      Double(tensors.scale[$0]) / (Double(tensors.runningVariance[$0]) + Self.epsilon).squareRoot()
+    }
+    weights = FloatBuffer(shape.weights(fromTorch: tensors.weight))
+    for index in 0..<weights.count {
+      weights.pointer[index] = Float(Double(weights.pointer[index]) * factors[index % channels])
+    }
+    bias = FloatBuffer(
+      (0..<channels).map { Float(Double(tensors.shift[$0]) - Double(tensors.runningMean[$0]) * factors[$0]) })
+    ones = FloatBuffer(Array(repeating: 1, count: channels))
+    engine.reserve(shape, images: images, shards: 0)
+  }
+
+  public func forward(
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
+    into y: UnsafeMutablePointer<Float>, stride: Int
+  ) throws {
+    let (size, pixels, channels) = (shape.outputCount, shape.outputPixels, shape.outputChannels)
+    // Through memory of the output's own where that is not dense.
+    precondition(stride == channels || residual == nil)
+    let dense = stride == channels ? y : scratch(images)
+    try engine.forward(shape, images: images, x: x, weights: weights.pointer, into: dense)
+    let (ones, bias) = (ones.pointer, bias.pointer)
+    let parts = min(images, engine.team.count)
+    try engine.team.run(parts) { part, _ in
+      let range = evenRange(part, of: parts, count: images)
+      let start = range.lowerBound * size
+      rd_affine(
+        dense + start, ones, bias, residual.map { $0 + start }, relu ? 1 : 0, y + range.lowerBound * pixels * stride,
+        stride, range.count * pixels, channels)
+    }
+  }
+
+  private let denseOutput = FloatBuffer()
+
+  private func scratch(_ images: Int) -> UnsafeMutablePointer<Float> {
+    denseOutput.grow(to: images * shape.outputCount)
+    return denseOutput.pointer
+  }
+}

@@ -1,0 +1,136 @@
+import CVectorKernels
+import Numerics
+
+/// A convolution with batch normalisation over the whole batch of all ranks, trained.
+public final class NormalizedConvolution: ConvolutionUnit {
+  public let shape: ConvolutionShape
+  private let step: TrainingStep
+
+  // Places in the arenas.
+  private let weights: Int
+  private let scale: Int
+  private let shift: Int
+  private let runningMean: Int
+  private let runningVariance: Int
+
+  /// The convolution's output, images x H x W x C; after the backward pass its gradient.
+  private let z: FloatBuffer
+  // What forward keeps for backward, by channel.
+  private let mean: FloatBuffer
+  private let inverseDeviation: FloatBuffer
+  // The coefficients of an elementwise pass, by channel.
+  private let a: FloatBuffer
+  private let b: FloatBuffer
+  private let c: FloatBuffer
+
+  private static let epsilon = 1e-5
+  private static let momentum = 0.1
+
+  private var channels: Int { shape.outputChannels }
+
+  public init(_ description: UnitDescription, step: TrainingStep) {
+    shape = description.shape
+    self.step = step
+    let parameters = step.parameters
+    let channels = shape.outputChannels
+    let name = description.normalization
+    weights = parameters.weights.claimWeights("\(description.convolution).weight", of: shape)
+    scale = parameters.affine.claimVector("\(name).weight", count: channels)
+    shift = parameters.affine.claimVector("\(name).bias", count: channels)
+    runningMean = parameters.statistics.claimVector("\(name).running_mean", count: channels)
+    runningVariance = parameters.statistics.claimVector("\(name).running_var", count: channels)
+    z = FloatBuffer(step.capacity * shape.outputCount)
+    (mean, inverseDeviation) = (FloatBuffer(channels), FloatBuffer(channels))
+    (a, b, c) = (FloatBuffer(channels), FloatBuffer(channels), FloatBuffer(channels))
+    step.reserve(shape)
+  }
+
+  /// Normalises by the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is
+  /// unbiased, the other one is not).
+  public func forward(
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
+    into y: UnsafeMutablePointer<Float>, stride: Int
+  ) throws {
+    let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
+    let z = z.pointer
+    try step.engine.forward(
+      shape, images: images, x: x, weights: step.parameters.weights.values + weights, into: z)
+    let sums = try step.sumOverBatch(2 * channels) { images, sums in
+      rd_channel_moments(z + images.lowerBound * size, images.count * pixels, channels, sums, sums + channels)
+    }
+
+    let (affine, statistics) = (step.parameters.affine.values, step.parameters.statistics.values)
+    let count = Double(step.batch * pixels)
+    for channel in 0..<channels {
+      let mean = sums[channel] / count
+      let variance = max(sums[channels + channel] / count - mean * mean, 0)
+      let inverseDeviation = 1 / (variance + Self.epsilon).squareRoot()
+      let factor = Double(affine[scale + channel]) * inverseDeviation
+      self.mean.pointer[channel] = Float(mean)
+      self.inverseDeviation.pointer[channel] = Float(inverseDeviation)
+      a.pointer[channel] = Float(factor)
+      b.pointer[channel] = Float(Double(affine[shift + channel]) - mean * factor)
+      func move(_ place: Int, towards value: Double) {
+        statistics[place] = Float((1 - Self.momentum) * Double(statistics[place]) + Self.momentum * value)
+      }
+      move(runningMean + channel, towards: mean)
+      move(runningVariance + channel, towards: variance * count / (count - 1))
+    }
+    let (a, b) = (a.pointer, b.pointer)
+    try step.forImageParts { images in
+      let start = images.lowerBound * size
+      rd_affine(
+        z + start, a, b, residual.map { $0 + start }, relu ? 1 : 0, y + images.lowerBound * pixels * stride, stride,
+        images.count * pixels, channels)
+    }
+  }
+
+  /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
+  /// - Parameters:
+  ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
+  ///   - dyStride: the distance between two pixels of dy, and of y, in floats.
+  ///   - y: the output where it went through ReLU.
+  ///   - x: the input of the forward pass.
+  ///   - dx: where the input's gradient goes, if it is needed.
+  package func backward(
+    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>?,
+    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?
+  ) throws {
+    let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
+    let stride = stride ?? channels
+    let (z, mean, inverseDeviation) = (z.pointer, mean.pointer, inverseDeviation.pointer)
+    let sums = try step.sumOverBatch(2 * channels) { images, sums in
+      let start = images.lowerBound * pixels * stride
+      rd_batch_norm_gradient_sums(
+        z + images.lowerBound * size, mean, inverseDeviation, y.map { $0 + start }, stride, dy + start, stride,
+        images.count * pixels, channels, sums, sums + channels)
+    }
+
+    let (affine, gradients) = (step.parameters.affine.values, step.parameters.affineGradients.pointer)
+    let count = Double(step.batch * pixels)
+    for channel in 0..<channels {
+      let (shiftGradient, scaleGradient) = (sums[channel], sums[channels + channel])
+      gradients[shift + channel] = Float(shiftGradient)
+      gradients[scale + channel] = Float(scaleGradient)
+      // dz = scale / deviation * (dy - mean(dy) - normalised z * mean(dy * normalised z)), as a * dy + b * z + c
+      let deviation = Double(inverseDeviation[channel])
+      let factor = Double(affine[scale + channel]) * deviation
+      let slope = -factor * deviation * scaleGradient / count
+      a.pointer[channel] = Float(factor)
+      b.pointer[channel] = Float(slope)
+      c.pointer[channel] = Float(-slope * Double(mean[channel]) - factor * shiftGradient / count)
+    }
+    let (a, b, c) = (a.pointer, b.pointer, c.pointer)
+    try step.forImageParts { images in
+      let z = z + images.lowerBound * size
+      rd_batch_norm_input_gradient(
+        z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
+    }
+
+    try step.addWeightGradient(of: shape, at: weights, x: x, dy: z)
+    if let dx {
+      try step.engine.inputGradient(
+        shape, images: step.images, dy: z, weights: step.parameters.weights.values + weights, into: dx)
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import CVectorKernels
+import Numerics
+
+/// The convolutions of a residual block: two (basic) or three (bottleneck), and one beside them where the input cannot be added as it is.
+public struct BlockDescription: Sendable {
+  public let units: [UnitDescription]
+  public let skip: UnitDescription?
+
+  public init(units: [UnitDescription], skip: UnitDescription?) {
+    self.units = units
+    self.skip = skip
+  }
+}
+
+/// y = ReLU(convolutions(x) + skip(x)) (K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
+public final class ResidualBlock<Unit: ConvolutionUnit> {
+  let units: [Unit]
+  let skip: Unit?
+  let hidden: [FloatBuffer]
+  private let skipOutput: FloatBuffer?
+  let output: FloatBuffer
+  /// The input of the last forward pass.
+  var input: UnsafePointer<Float>?
+
+  /// - Parameter ownOutput: whether the output must outlive the block after the next one.
+  init(
+    _ description: BlockDescription, memory: ActivationMemory, parity: Int, ownOutput: Bool,
+    unit: (UnitDescription) throws -> Unit
+  ) rethrows {
+    units = try description.units.map(unit)
+    skip = try description.skip.map(unit)
+    hidden = units.dropLast().enumerated().map { memory.buffer(for: .hidden($0), $1.shape.outputCount) }
+    skipOutput = skip.map { memory.buffer(for: .skip, $0.shape.outputCount) }
+    let count = units[units.count - 1].shape.outputCount
+    output = ownOutput ? memory.own(count) : memory.buffer(for: .block(parity: parity), count)
+  }
+
+  func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
+    input = x
+    var inner = x
+    for (unit, buffer) in zip(units, hidden) {
+      try unit.forward(inner, images: images, into: buffer.pointer)
+      inner = UnsafePointer(buffer.pointer)
+    }
+    var residual = x
+    if let skip, let skipOutput {
+      try skip.forward(
+        x, images: images, residual: nil, relu: false, into: skipOutput.pointer, stride: skip.shape.outputChannels)
+      residual = UnsafePointer(skipOutput.pointer)
+    }
+    let last = units[units.count - 1]
+    try last.forward(
+      inner, images: images, residual: residual, relu: true, into: output.pointer, stride: last.shape.outputChannels)
+    return UnsafePointer(output.pointer)
+  }
+}
+
+extension ResidualBlock where Unit == NormalizedConvolution {
+  /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input.
+  func backward(_ step: TrainingStep, needsInputGradient: Bool) throws {
+    guard let input else { preconditionFailure("backward before forward") }
+    let (dy, dx, inner) = (step.gradient.pointer, step.nextGradient.pointer, step.innerGradient.pointer)
+    // The last convolution's ReLU is also the skip connection's.
+    var gradient = dy
+    var output = output
+    for index in units.indices.reversed() {
+      let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
+      let target = index > 0 ? inner : dx
+      try units[index].backward(
+        gradient, through: output.pointer, x: x, into: index > 0 || needsInputGradient ? target : nil)
+      if index > 0 { (gradient, output) = (inner, hidden[index - 1]) }
+    }
+    if let skip {
+      try skip.backward(dy, through: nil, x: input, into: needsInputGradient ? inner : nil)
+    }
+    if needsInputGradient {
+      let size = units[0].shape.inputCount
+      let skipped = skip == nil ? dy : inner
+      try step.forImageParts { images in
+        rd_add(skipped + images.lowerBound * size, dx + images.lowerBound * size, images.count * size)
+      }
+    }
+    step.passGradientOn()
+  }
+}
+
+/// Residual blocks one after another, at one resolution but for the first one's input.
+public final class Stage<Unit: ConvolutionUnit> {
+  let blocks: [ResidualBlock<Unit>]
+
+  public init(
+    _ descriptions: [BlockDescription], memory: ActivationMemory, unit: (UnitDescription) throws -> Unit
+  ) rethrows {
+    blocks = try descriptions.enumerated().map { index, description in
+      try ResidualBlock(
+        description, memory: memory, parity: index % 2, ownOutput: index == descriptions.count - 1, unit: unit)
+    }
+  }
+
+  /// Floats of one image's output.
+  public var outputCount: Int { blocks[blocks.count - 1].units.last?.shape.outputCount ?? 0 }
+
+  public func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
+    try blocks.reduce(x) { try $1.forward($0, images: images) }
+  }
+}
+
+extension Stage where Unit == NormalizedConvolution {
+  /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input, where it is needed.
+  public func backward(_ step: TrainingStep, needsInputGradient: Bool = true) throws {
+    for (index, block) in blocks.enumerated().reversed() {
+      try block.backward(step, needsInputGradient: index > 0 || needsInputGradient)
+    }
+  }
+}

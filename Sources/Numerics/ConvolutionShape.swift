@@ -1,0 +1,98 @@
+/// One convolution: what goes in, what comes out, and the kernel between. Activations are NHWC, dense.
+///
+/// Weights are `[kernel][kernel][input channel][output channel]`; those of a transposed convolution
+/// `[input channel][kernel][kernel][output channel]`, with `y[s*i+u][s*j+v][o] = sum over c of x[i][j][c] * w[c][u][v][o]`. Both are one
+/// matrix that a matrix of patches, or of pixels, is multiplied by.
+public struct ConvolutionShape: Hashable, Sendable {
+  public let inputChannels: Int
+  public let outputChannels: Int
+  public let kernel: Int
+  public let stride: Int
+  public let padding: Int
+  /// Whether it is the transposed convolution of the networks here, whose windows touch and do not overlap.
+  public let isTransposed: Bool
+  public let inputHeight: Int
+  public let inputWidth: Int
+  public let outputHeight: Int
+  public let outputWidth: Int
+
+  public init(
+    inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int = 1, inputHeight: Int, inputWidth: Int
+  ) {
+    self.init(
+      inputChannels: inputChannels, outputChannels: outputChannels, kernel: kernel, stride: stride,
+      padding: kernel / 2, isTransposed: false, inputHeight: inputHeight, inputWidth: inputWidth,
+      outputHeight: (inputHeight + 2 * (kernel / 2) - kernel) / stride + 1,
+      outputWidth: (inputWidth + 2 * (kernel / 2) - kernel) / stride + 1)
+  }
+
+  /// The transposed convolution that makes every pixel a block of `factor` x `factor`.
+  public init(upsampling factor: Int, inputChannels: Int, outputChannels: Int, inputHeight: Int, inputWidth: Int) {
+    self.init(
+      inputChannels: inputChannels, outputChannels: outputChannels, kernel: factor, stride: factor, padding: 0,
+      isTransposed: true, inputHeight: inputHeight, inputWidth: inputWidth, outputHeight: inputHeight * factor,
+      outputWidth: inputWidth * factor)
+  }
+
+  private init(
+    inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int, padding: Int, isTransposed: Bool,
+    inputHeight: Int, inputWidth: Int, outputHeight: Int, outputWidth: Int
+  ) {
+    self.inputChannels = inputChannels
+    self.outputChannels = outputChannels
+    self.kernel = kernel
+    self.stride = stride
+    self.padding = padding
+    self.isTransposed = isTransposed
+    self.inputHeight = inputHeight
+    self.inputWidth = inputWidth
+    self.outputHeight = outputHeight
+    self.outputWidth = outputWidth
+  }
+
+  /// Floats of one image.
+  public var inputCount: Int { inputPixels * inputChannels }
+  public var outputCount: Int { outputPixels * outputChannels }
+  public var weightCount: Int { kernel * kernel * inputChannels * outputChannels }
+  public var inputPixels: Int { inputHeight * inputWidth }
+  public var outputPixels: Int { outputHeight * outputWidth }
+
+  /// Multiply-adds of the forward pass for one image.
+  public var multiplyAdds: Int { (isTransposed ? inputPixels : outputPixels) * weightCount }
+
+  /// The weights' shape in PyTorch.
+  public var torchWeightShape: [Int] {
+    isTransposed
+      ? [inputChannels, outputChannels, kernel, kernel] : [outputChannels, inputChannels, kernel, kernel]
+  }
+
+  /// Weights in PyTorch's order, brought into the order used here.
+  public func weights(fromTorch torch: [Float]) -> [Float] {
+    precondition(torch.count == weightCount)
+    var weights = [Float](repeating: 0, count: weightCount)
+    eachWeight { own, other in weights[own] = torch[other] }
+    return weights
+  }
+
+  /// Weights (or their gradients, or anything of their shape) in the order used here, brought into PyTorch's.
+  public func torchWeights(from weights: UnsafePointer<Float>) -> [Float] {
+    var torch = [Float](repeating: 0, count: weightCount)
+    torch.withUnsafeMutableBufferPointer { torch in eachWeight { own, other in torch[other] = weights[own] } }
+    return torch
+  }
+
+  private func eachWeight(_ body: (_ own: Int, _ torch: Int) -> Void) {
+    let taps = kernel * kernel
+    for input in 0..<inputChannels {
+      for tap in 0..<taps {
+        for output in 0..<outputChannels {
+          if isTransposed {
+            body((input * taps + tap) * outputChannels + output, (input * outputChannels + output) * taps + tap)
+          } else {
+            body((tap * inputChannels + input) * outputChannels + output, (output * inputChannels + input) * taps + tap)
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Foundation
+import Synchronization
+
+/// The threads of a rank. A loop's items are handed out one by one to whoever is free, so what an item computes must not depend on the
+/// thread that computes it.
+public final class ThreadTeam: @unchecked Sendable {
+  /// How many threads there are, the calling one included.
+  public let count: Int
+
+  // What the threads are to do. Written by the caller before `generation` rises, read by the workers after it has risen.
+  private var body: ((_ item: Int, _ thread: Int) throws -> Void)?
+  private var items = 0
+  private let generation = Atomic<Int>(0)
+  private let nextItem = Atomic<Int>(0)
+  private let working = Atomic<Int>(0)
+  private let firstError = Mutex<(any Error)?>(nil)
+
+  /// Guards falling asleep, and nothing else.
+  private let condition = NSCondition()
+  private var isEnding = false
+
+  /// How often a thread looks for a change before it falls asleep: some microseconds, which is less than waking up takes.
+  private static let patience = 2_000
+
+  public init(count: Int) {
+    precondition(count > 0)
+    self.count = count
+    let group = DispatchGroup()
+    for thread in 1..<max(count, 1) {
+      group.enter()
+      let worker = Thread { [unowned self] in
+        group.leave()
+        work(as: thread)
+      }
+      worker.stackSize = 8 << 20
+      worker.start()
+    }
+    group.wait()
+  }
+
+  /// Ends the threads. The last call.
+  public func finish() {
+    wake { isEnding = true }
+  }
+
+  /// Runs `body` for the items `0 ..< items` and returns when all are done. Allocates nothing.
+  /// - Throws: the first error that an item threw; then not all items need have run.
+  public func run(_ items: Int, _ body: (_ item: Int, _ thread: Int) throws -> Void) throws {
+    guard count > 1, items > 1 else {
+      for item in 0..<items { try body(item, 0) }
+      return
+    }
+    withoutActuallyEscaping(body) { body in
+      self.body = body
+      self.items = items
+      nextItem.store(0, ordering: .relaxed)
+      working.store(count - 1, ordering: .relaxed)
+      wake { generation.add(1, ordering: .releasing) }
+      takeItems(thread: 0)
+      wait { working.load(ordering: .acquiring) == 0 }
+      self.body = nil
+    }
+    if let error = firstError.withLock({ error in
+      defer { error = nil }
+      return error
+    }) {
+      throw error
+    }
+  }
+
+  private func work(as thread: Int) {
+    var seen = 0
+    while true {
+      wait { isEnding || generation.load(ordering: .acquiring) != seen }
+      if isEnding { return }
+      seen += 1
+      takeItems(thread: thread)
+      if working.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { wake {} }
+    }
+  }
+
+  private func takeItems(thread: Int) {
+    guard let body else { return }
+    while true {
+      let item = nextItem.add(1, ordering: .relaxed).oldValue
+      guard item < items else { return }
+      do {
+        try body(item, thread)
+      } catch {
+        firstError.withLock { first in first = first ?? error }
+        nextItem.store(items, ordering: .relaxed)
+      }
+    }
+  }
+
+  private func wait(until isReached: () -> Bool) {
+    for _ in 0..<Self.patience where isReached() { return }
+    condition.lock()
+    while !isReached() { condition.wait() }
+    condition.unlock()
+  }
+
+  private func wake(_ change: () -> Void) {
+    condition.lock()
+    change()
+    condition.broadcast()
+    condition.unlock()
+  }
+}
