@@ -1,0 +1,145 @@
+import Diagnostics
+import FileSystem
+import Foundation
+import Metrics
+
+/// What the evaluation of a checkpoint found, as the file `metrics.json` says it.
+public struct EvaluationSummary: Encodable, Sendable {
+  public struct ImageCounts: Encodable, Sendable, Equatable {
+    public var normal: Int
+    public var anomalous: Int
+
+    public init(normal: Int, anomalous: Int) {
+      self.normal = normal
+      self.anomalous = anomalous
+    }
+  }
+
+  /// The data set's category; nil where the folder is a single one.
+  public var category: String?
+  /// The name of the checkpoint's file.
+  public var checkpoint: String
+  /// Optimizer steps that the checkpoint had seen; nil for weights from elsewhere.
+  public var step: Int?
+  /// The measures of the whole test set. They stand at the top level of the file.
+  public var metrics: DetectionMetrics
+  /// The measures of each kind of defect against all normal images.
+  public var perDefect: [String: DetectionMetrics]
+  public var images: ImageCounts
+  /// The scored scales, such as "M1+M2+M3".
+  public var scales: String
+  /// How a map became its image's score: "max" or "sum".
+  public var score: String
+  /// From the decoded picture to the score; nil where it was not measured.
+  public var inferenceSecondsPerImage: Double?
+  public var peakMemoryBytes: Int?
+  /// What makes the numbers less than they seem: defects that vanished in resizing, anomalous images without a mask.
+  public var warnings: [String]
+
+  public init(
+    category: String?, checkpoint: String, step: Int?, evaluation: Evaluation, images: ImageCounts, scales: String,
+    score: String, inferenceSecondsPerImage: Double? = nil, peakMemoryBytes: Int? = nil, warnings: [String] = []
+  ) {
+    self.category = category
+    self.checkpoint = checkpoint
+    self.step = step
+    metrics = evaluation.overall
+    perDefect = evaluation.byDefect
+    self.images = images
+    self.scales = scales
+    self.score = score
+    self.inferenceSecondsPerImage = inferenceSecondsPerImage
+    self.peakMemoryBytes = peakMemoryBytes
+    self.warnings = warnings
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case category, checkpoint, step, images, scales, score, warnings
+    case perDefect = "per_defect"
+    case inferenceSecondsPerImage = "inference_seconds_per_image"
+    case peakMemoryBytes = "peak_memory_bytes"
+  }
+
+  /// Writes what is nil, as null.
+  public func encode(to encoder: any Encoder) throws {
+    try metrics.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(category, forKey: .category)
+    try container.encode(checkpoint, forKey: .checkpoint)
+    try container.encode(step, forKey: .step)
+    try container.encode(perDefect, forKey: .perDefect)
+    try container.encode(images, forKey: .images)
+    try container.encode(scales, forKey: .scales)
+    try container.encode(score, forKey: .score)
+    try container.encode(inferenceSecondsPerImage, forKey: .inferenceSecondsPerImage)
+    try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
+    try container.encode(warnings, forKey: .warnings)
+  }
+
+  /// Writes the summary as JSON, indented and with sorted keys. The file is there whole or not at all.
+  /// - Throws: `Failure` of `.inputOutput` where it cannot be written, of `.internalError` for a number that is not
+  ///   finite.
+  public func write(to path: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let json: Data
+    do {
+      json = try encoder.encode(self)
+    } catch {
+      throw Failure(.internalError, "\(path): the metrics cannot be written as JSON: \(error)")
+    }
+    try writeFile(path, bytes: json + [UInt8(ascii: "\n")])
+  }
+}
+
+/// The scores of a test set, one image a line, as the file `scores.csv` says them.
+public enum ScoreTable {
+  public struct Row: Sendable, Equatable {
+    /// The image's path from the root of the data set.
+    public var path: String
+    /// The name of its folder: "good" or a kind of defect.
+    public var kind: String
+    public var isAnomalous: Bool
+    public var score: Double
+    /// The largest values of M1, M2 and M3 before they are brought to the image's size; nil where a scale was not
+    /// computed.
+    public var scaleMaxima: [Double?]
+
+    public init(path: String, kind: String, isAnomalous: Bool, score: Double, scaleMaxima: [Double?]) {
+      precondition(scaleMaxima.count == 3, "\(scaleMaxima.count) scales")
+      self.path = path
+      self.kind = kind
+      self.isAnomalous = isAnomalous
+      self.score = score
+      self.scaleMaxima = scaleMaxima
+    }
+  }
+
+  static let header = ["path", "label", "anomalous", "score", "max_m1", "max_m2", "max_m3"]
+
+  /// Writes the table in the rows' order, quoted as RFC 4180 asks, lines ending in LF. Numbers have all their digits:
+  /// reading one back gives the same one. The file is there whole or not at all.
+  /// - Throws: `Failure` of `.inputOutput` where it cannot be written, of `.internalError` for a number that is not
+  ///   finite.
+  public static func write(_ rows: [Row], to path: String) throws {
+    var text = header.joined(separator: ",") + "\n"
+    for row in rows {
+      for number in [row.score] + row.scaleMaxima.compactMap({ $0 }) where !number.isFinite {
+        throw Failure(
+          .internalError, "\(path): a score of \(row.path) is \(number)",
+          hint: "numbers that are not finite come from a diverged training or damaged weights")
+      }
+      let fields =
+        [quoted(row.path), quoted(row.kind), row.isAnomalous ? "1" : "0", "\(row.score)"]
+        + row.scaleMaxima.map { $0.map { "\($0)" } ?? "" }
+      text += fields.joined(separator: ",") + "\n"
+    }
+    try writeFile(path, bytes: Array(text.utf8))
+  }
+
+  private static func quoted(_ field: String) -> String {
+    // By bytes: in Swift "\r\n" is one character, which is neither "\r" nor "\n".
+    let special = Set(",\"\r\n".utf8)
+    return field.utf8.contains(where: special.contains) ? "\"\(field.replacing("\"", with: "\"\""))\"" : field
+  }
+}
