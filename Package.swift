@@ -53,7 +53,7 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
+        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
         "FileSystem", "Diagnostics", "TOMLKit",
       ]),
     .target(name: "Reports", dependencies: ["Imagery", "Metrics", "FileSystem", "Diagnostics"]),
@@ -61,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "rd-train",
       dependencies: [
-        "Training", "Collectives", "Diagnostics",
+        "Training", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

@@ -3,6 +3,15 @@
 #include <math.h>
 #include <string.h>
 
+int rd_has_512_bit_vectors(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+#else
+  return 0;
+#endif
+}
+
 DISPATCHED
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
   for (ptrdiff_t r = 0; r < rows; r++, x += channels)

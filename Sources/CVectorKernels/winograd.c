@@ -56,15 +56,14 @@ INLINE void store(float *p, const lanes *v, ptrdiff_t count) {
 }
 
 DISPATCHED
-void rd_winograd_weights(const float *weights, ptrdiff_t in_channels, ptrdiff_t out_channels, float *transformed) {
-  ptrdiff_t plane = in_channels * out_channels;
-  for (ptrdiff_t i = 0; i < plane; i += LANES) {
-    ptrdiff_t count = plane - i;
+void rd_winograd_weights(const float *weights, ptrdiff_t plane, ptrdiff_t first, ptrdiff_t count, float *transformed) {
+  for (ptrdiff_t i = first; i < first + count; i += LANES) {
+    ptrdiff_t rest = first + count - i;
     lanes g[9], half[18], u[36];
-    for (int k = 0; k < 9; k++) load(&g[k], weights + k * plane + i, count);
+    for (int k = 0; k < 9; k++) load(&g[k], weights + k * plane + i, rest);
     for (int k = 0; k < 3; k++) weight_transform(g + k, 3, half + k, 3);
     for (int k = 0; k < 6; k++) weight_transform(half + 3 * k, 1, u + 6 * k, 1);
-    for (int k = 0; k < 36; k++) store(transformed + k * plane + i, &u[k], count);
+    for (int k = 0; k < 36; k++) store(transformed + k * plane + i, &u[k], rest);
   }
 }
 

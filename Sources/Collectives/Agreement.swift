@@ -13,15 +13,17 @@ extension Communicator {
   public func agree<Value>(_ result: Result<Value, any Error>) throws -> Value {
     var report: [UInt8] = []
     if case .failure(let error) = result {
-      let failure = error as? Failure ?? Failure(.internalError, "\(error)")
-      if failure.code == .communication || size == 1 { throw failure }
+      var failure = error as? Failure ?? Failure(.internalError, "\(error)")
+      if failure.code == .communication { throw failure }
+      failure.isOnAllRanks = true
+      if size == 1 { throw failure }
       let message = "rank \(rank) (\(LaunchEnvironment.hostName)): \(failure.message)"
       report = try Array(
         JSONEncoder().encode(FailureReport(code: failure.code.rawValue, message: message, hint: failure.hint)))
     }
     if let first = try allGather(report).first(where: { !$0.isEmpty }) {
       let report = try JSONDecoder().decode(FailureReport.self, from: Data(first))
-      throw Failure(ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint)
+      throw sharedFailure(ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint)
     }
     return try result.get()
   }
@@ -46,7 +48,7 @@ extension Communicator {
       let ranks = texts.indices.filter { texts[$0] == text }
       return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, hosts: hosts))"
     }
-    throw Failure(
+    throw sharedFailure(
       .badData, "the ranks differ in \(what)" + groups.joined(),
       hint: "every host needs the same files and the same program: copy them, or use a shared file system")
   }
@@ -61,6 +63,13 @@ private func describe(_ ranks: [Int], hosts: [String]) -> String {
     return "\(numbers.count == 1 ? "rank" : "ranks") \(numbers.joined(separator: ", ")) on \(name)"
   }
   .joined(separator: "; ")
+}
+
+/// A failure that every rank throws.
+private func sharedFailure(_ code: ExitCode, _ message: String, hint: String?) -> Failure {
+  var failure = Failure(code, message, hint: hint)
+  failure.isOnAllRanks = true
+  return failure
 }
 
 /// A `Failure` on its way to the other ranks.

@@ -24,6 +24,8 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
   public let message: String
   /// What the reader can do about it, when there is something.
   public let hint: String?
+  /// Whether every rank of the job has this failure, so that all can end in order. Otherwise the one that has it must abort the job.
+  public var isOnAllRanks = false
 
   public init(_ code: ExitCode, _ message: String, hint: String? = nil) {
     self.code = code

@@ -29,6 +29,8 @@ struct RowBlocks {
 
   let rows: Int
   let count: Int
+  /// The most rows that a block can have, for this or any smaller number of images.
+  let longest: Int
 
   /// - Parameters:
   ///   - preferred: rows of a block where that is possible.
@@ -36,10 +38,12 @@ struct RowBlocks {
     rows = images * rowsPerImage
     if rowsPerImage * columns * depth <= Self.smallProduct {
       count = images
+      longest = rowsPerImage
     } else {
-      // Blocks have at least half of `wanted` rows, or are all there is.
-      let wanted = max(preferred, 2 * (Self.smallProduct / (columns * depth) + 1))
+      // Blocks have at least `wanted` rows, or are all there is.
+      let wanted = max(preferred, Self.smallProduct / (columns * depth) + 1)
       count = max(rows / wanted, min(images, 1))
+      longest = min(rows, 2 * wanted)
     }
   }
 

@@ -8,6 +8,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   private let patches: [FloatBuffer]
   /// Weights turned around for an input gradient.
   private let flipped = FloatBuffer()
+  private let winograd: WinogradConvolution
 
   /// What the patches of one block may take, in floats: half of it is a share of the second-level cache.
   private static let patchRoom = 1 << 19
@@ -17,6 +18,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   public init(team: ThreadTeam) {
     self.team = team
     patches = (0..<team.count).map { _ in FloatBuffer() }
+    winograd = WinogradConvolution(team: team)
     useOneThreadPerMatrixProduct()
   }
 
@@ -25,22 +27,26 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     var room = Self.depthOfGradient * (shape.isTransposed ? geometry.columns : largestBlockRows(geometry))
     for product in [geometry.forwardProduct, geometry.inputGradientProduct]
     where product.needsPatches || product.scatters {
-      let blocks = rowBlocks(product, images: images)
-      let rows = (blocks.rows + blocks.count - 1) / blocks.count
-      room = max(room, rows * max(product.patchLength, product.columns))
+      room = max(
+        room, rowBlocks(product, images: images).longest * max(product.patchLength, product.columns))
     }
     if geometry.inputGradientIsScattered { room = max(room, shape.outputPixels * geometry.patchLength) }
     for buffer in patches { buffer.grow(to: room) }
     flipped.grow(to: shape.weightCount)
+    if WinogradConvolution.applies(to: shape) { winograd.reserve(shape, images: images) }
   }
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    try multiplyPatches(
-      Geometry(shape).forwardProduct, images: images, x: x,
-      weights: Matrix(start: weights, stride: Geometry(shape).columns), into: y)
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.convolve(shape, images: images, x: x, weights: weights, into: y)
+    } else {
+      try multiplyPatches(
+        Geometry(shape).forwardProduct, images: images, x: x,
+        weights: Matrix(start: weights, stride: Geometry(shape).columns), into: y)
+    }
   }
 
   public func inputGradient(
@@ -67,9 +73,13 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
         weights + tap * tapCount, shape.inputChannels, shape.outputChannels,
         flipped.pointer + (taps - 1 - tap) * tapCount)
     }
-    try multiplyPatches(
-      geometry.inputGradientProduct, images: images, x: dy,
-      weights: Matrix(start: flipped.pointer, stride: shape.inputChannels), into: dx)
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.convolve(geometry.inputGradientShape, images: images, x: dy, weights: flipped.pointer, into: dx)
+    } else {
+      try multiplyPatches(
+        geometry.inputGradientProduct, images: images, x: dy,
+        weights: Matrix(start: flipped.pointer, stride: shape.inputChannels), into: dx)
+    }
   }
 
   public func weightGradient(
@@ -251,6 +261,13 @@ private struct Geometry {
         height: shape.inputHeight, width: shape.inputWidth, channels: shape.inputChannels, kernel: shape.kernel,
         stride: shape.stride, padding: shape.padding, rowsHigh: shape.outputHeight, rowsWide: shape.outputWidth,
         columns: columns)
+  }
+
+  /// The convolution that a stride-1 convolution's input gradient is.
+  var inputGradientShape: ConvolutionShape {
+    ConvolutionShape(
+      inputChannels: shape.outputChannels, outputChannels: shape.inputChannels, kernel: shape.kernel,
+      inputHeight: shape.outputHeight, inputWidth: shape.outputWidth)
   }
 
   /// The input gradient, where it is not scattered.

@@ -1,7 +1,9 @@
 import Collectives
 import Diagnostics
 import Foundation
+import Numerics
 
+fitMatrixProductsToProcessor()
 do {
   var command = try TrainingOptions.parseAsRoot()
   try command.run()

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Whether the processor has AVX-512 as Skylake's servers brought it.
+int rd_has_512_bit_vectors(void);
+
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
 
@@ -69,8 +72,8 @@ void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t ch
 void rd_transpose(const float *from, ptrdiff_t rows, ptrdiff_t columns, float *to);
 
 // Winograd F(4x4, 3x3) (Lavin & Gray 2016), stride 1, padding 1. Tiles are numbered over images, tile rows and tile columns; a transformed tensor is
-// 36 matrices, `plane` floats apart.
-void rd_winograd_weights(const float *weights, ptrdiff_t in_channels, ptrdiff_t out_channels, float *transformed);
+// 36 matrices, `plane` floats apart. Of the weights, whose plane is input channels x output channels, `count` from `first` on are transformed.
+void rd_winograd_weights(const float *weights, ptrdiff_t plane, ptrdiff_t first, ptrdiff_t count, float *transformed);
 void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
                        float *transformed, ptrdiff_t plane);
 void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first,

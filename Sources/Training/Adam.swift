@@ -1,0 +1,105 @@
+import CVectorKernels
+import Collectives
+import Diagnostics
+import Distillation
+import Network
+import Numerics
+import TensorFiles
+
+/// Adam (D. Kingma, J. Ba, ICLR 2015) over all ranks: each sums the gradients of one range of the weights, keeps the moments of that range
+/// alone, updates it, and passes it on to the others. The few affine parameters are updated everywhere alike.
+final class Adam {
+  private let parameters: Parameters
+  private let reduction: GradientReduction
+  private let team: ThreadTeam
+  private let learningRate: Double
+  private let beta1: Double
+  private let beta2: Double
+  private static let epsilon: Float = 1e-8
+
+  /// Mean and mean square of the gradients of the own range.
+  private let weightMoments: (first: FloatBuffer, second: FloatBuffer)
+  private let affineMoments: (first: FloatBuffer, second: FloatBuffer)
+
+  init(
+    _ parameters: Parameters, learningRate: Double, beta1: Double, beta2: Double, tree: ShardTree,
+    communicator: any Communicator, team: ThreadTeam
+  ) {
+    self.parameters = parameters
+    self.learningRate = learningRate
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.team = team
+    reduction = GradientReduction(count: parameters.weights.count, tree: tree, over: communicator)
+    weightMoments = (FloatBuffer(reduction.own.count), FloatBuffer(reduction.own.count))
+    affineMoments = (FloatBuffer(parameters.affine.count), FloatBuffer(parameters.affine.count))
+  }
+
+  /// Sums the ranks' partial gradients and updates all parameters. Collective.
+  /// - Parameter step: counted from 1.
+  func update(step: Int) throws {
+    let own = reduction.own
+    let gradients = parameters.weightGradients.pointer
+    try reduction.reduceScatter(nodes: gradients, into: gradients + own.lowerBound)
+    try update(
+      parameters.weights.values + own.lowerBound, moments: weightMoments, gradients: gradients + own.lowerBound,
+      count: own.count, step: step)
+    try reduction.allGather(parameters: parameters.weights.values)
+    try update(
+      parameters.affine.values, moments: affineMoments, gradients: parameters.affineGradients.pointer,
+      count: parameters.affine.count, step: step)
+  }
+
+  private func update(
+    _ values: UnsafeMutablePointer<Float>, moments: (first: FloatBuffer, second: FloatBuffer),
+    gradients: UnsafePointer<Float>, count: Int, step: Int
+  ) throws {
+    let stepSize = Float(learningRate / (1 - power(beta1, step)))
+    let correction = Float(1 / (1 - power(beta2, step)).squareRoot())
+    let (first, second) = (moments.first.pointer, moments.second.pointer)
+    let parts = min(team.count, count)
+    try team.run(parts) { part, _ in
+      let range = evenRange(part, of: parts, count: count)
+      let start = range.lowerBound
+      rd_adam(
+        values + start, first + start, second + start, gradients + start, range.count, Float(beta1), Float(beta2),
+        stepSize, correction, Self.epsilon)
+    }
+  }
+
+  /// The moments of all parameters under their names, on every rank. Collective.
+  func moments() throws -> (first: [NamedTensor], second: [NamedTensor]) {
+    func gathered(_ own: FloatBuffer, _ affine: FloatBuffer) throws -> [NamedTensor] {
+      let all = FloatBuffer(parameters.weights.count)
+      (all.pointer + reduction.own.lowerBound).update(from: own.pointer, count: own.count)
+      try reduction.allGather(parameters: all.pointer)
+      return parameters.weights.tensors(all.pointer) + parameters.affine.tensors(affine.pointer)
+    }
+    return (
+      try gathered(weightMoments.first, affineMoments.first), try gathered(weightMoments.second, affineMoments.second)
+    )
+  }
+
+  /// Sets the moments from those of all parameters.
+  func restore(first: TensorTable, second: TensorTable) throws {
+    let all = FloatBuffer(parameters.weights.count)
+    for (table, own, affine) in [
+      (first, weightMoments.first, affineMoments.first), (second, weightMoments.second, affineMoments.second),
+    ] {
+      try parameters.weights.read(table, into: all.pointer)
+      own.pointer.update(from: all.pointer + reduction.own.lowerBound, count: own.count)
+      try parameters.affine.read(table, into: affine.pointer)
+    }
+  }
+}
+
+/// By repeated squaring: the same bits with every C library.
+private func power(_ base: Double, _ exponent: Int) -> Double {
+  var (result, square, rest) = (1.0, base, exponent)
+  while rest > 0 {
+    if rest & 1 == 1 { result *= square }
+    square *= square
+    rest >>= 1
+  }
+  return result
+}

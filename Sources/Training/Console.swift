@@ -1,0 +1,70 @@
+import Foundation
+import Synchronization
+
+/// What a person sees of a long run: a bar that moves on a terminal, plain lines now and then elsewhere. Rank 0 shows it, the others nothing.
+public final class Console: Sendable {
+  private struct State {
+    var last: ContinuousClock.Instant?
+    var hasBar = false
+  }
+
+  private let isShown: Bool
+  private let isTerminal: Bool
+  private let interval: Duration
+  private let state = Mutex(State())
+
+  /// - Parameter rank: the rank that speaks.
+  public init(rank: Int) {
+    isShown = rank == 0
+    isTerminal = isatty(STDERR_FILENO) == 1
+    interval = isTerminal ? .milliseconds(100) : .seconds(10)
+  }
+
+  /// A line that stays.
+  public func say(_ line: String) {
+    guard isShown else { return }
+    state.withLock { state in
+      write((state.hasBar ? "\r\u{1B}[K" : "") + line + "\n")
+      state.hasBar = false
+    }
+  }
+
+  /// How far a run is. Most calls show nothing; the last one (`done == total`) always does.
+  public func progress(_ done: Int, of total: Int, _ text: @autoclosure () -> String) {
+    guard isShown else { return }
+    state.withLock { state in
+      let now = ContinuousClock.now
+      if let last = state.last, now - last < interval, done < total { return }
+      state.last = done < total ? now : nil
+      if isTerminal {
+        let width = 30
+        let filled = total > 0 ? width * done / total : width
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+        write("\r\u{1B}[K\(bar) \(text())" + (done == total ? "\n" : ""))
+        state.hasBar = done < total
+      } else {
+        write(text() + "\n")
+      }
+    }
+  }
+
+  private func write(_ text: String) {
+    FileHandle.standardError.write(Data(text.utf8))
+  }
+}
+
+extension Duration {
+  /// In seconds.
+  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}
+
+/// A time for people, such as "3 min 20 s".
+func spoken(_ seconds: Double) -> String {
+  let seconds = Int(seconds.rounded())
+  if seconds < 60 { return "\(seconds) s" }
+  if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60) s" }
+  return "\(seconds / 3600) h \(seconds % 3600 / 60) min"
+}
+
+/// A number with so many digits behind the point.
+func decimal(_ value: Double, digits: Int) -> String { String(format: "%.\(digits)f", value) }

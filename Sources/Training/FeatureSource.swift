@@ -1,0 +1,64 @@
+import Collectives
+import Diagnostics
+import Distillation
+import Imagery
+import Numerics
+
+/// The teacher's features of this rank's training images. There is no augmentation, so they are the same in every epoch: they are computed
+/// once, and kept as far as the memory goes.
+final class FeatureSource {
+  private let extractor: FeatureExtractor
+  private let manifest: ImageManifest
+  private let countPerImage: Int
+  /// The features of an image, scale after scale, for those that are kept.
+  private var cache: [Int: FloatBuffer] = [:]
+
+  /// Whether all of this rank's images are kept, so that reading them again cannot fail.
+  private(set) var isComplete = false
+  /// The same of every rank.
+  var isCompleteOnAllRanks = false
+
+  init(_ extractor: FeatureExtractor, manifest: ImageManifest) {
+    self.extractor = extractor
+    self.manifest = manifest
+    countPerImage = FeatureBuffer.countPerImage(extractor.architecture)
+  }
+
+  /// Reads all images of this rank, which shows that they can be read, and keeps the features of as many as `bytes` hold.
+  /// - Parameter progress: called with the number of images that are done.
+  /// - Throws: `Failure(.badData)` that names an image that cannot be read.
+  func prepare(_ images: [Int], bytes: Int, progress: (Int) -> Void) throws {
+    let room = min(bytes / (countPerImage * MemoryLayout<Float>.stride), images.count)
+    let buffer = FeatureBuffer(extractor.architecture, images: extractor.capacity)
+    for start in stride(from: 0, to: images.count, by: extractor.capacity) {
+      let part = images[start..<min(start + extractor.capacity, images.count)]
+      try extractor.read(part.map(path))
+      let kept = part.prefix(max(room - start, 0))
+      try extractor.extract(kept.count, into: buffer)
+      for (index, image) in kept.enumerated() {
+        let memory = FloatBuffer(countPerImage)
+        buffer.copy(image: index, to: memory.pointer)
+        cache[image] = memory
+      }
+      progress(start + part.count)
+    }
+    isComplete = room == images.count
+  }
+
+  /// Writes the features of these images into `target`, in their order.
+  func features(_ images: [Int], into target: FeatureBuffer) throws {
+    try extractor.team.run(images.count) { index, _ in
+      if let kept = cache[images[index]] { target.copy(from: kept.pointer, toImage: index) }
+    }
+    var index = 0
+    while index < images.count {
+      // Images that lie side by side and are not kept go through the teacher together.
+      let missing = images[index...].prefix { cache[$0] == nil }.prefix(extractor.capacity)
+      try extractor.read(missing.map(path))
+      try extractor.extract(missing.count, into: target, first: index)
+      index += max(missing.count, 1)
+    }
+  }
+
+  private func path(_ image: Int) -> String { manifest.images[image].path }
+}

@@ -1,0 +1,42 @@
+import Checkpoints
+import Collectives
+import Diagnostics
+import Distillation
+import Metrics
+import Numerics
+import TensorFiles
+
+extension Trainer {
+  /// Scores all normal images with the present student, each rank its own, and takes the statistics of all of them. Collective.
+  func measureNormalImages() throws -> NormalStatistics {
+    let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+    let capacity = 8
+    let detections: [Detection] = try communicator.agree {
+      let detector = try Detector(
+        architecture, student: TensorTable(student.tensors, source: "student"), engine: engine, capacity: capacity)
+      let features = FeatureBuffer(architecture, images: capacity)
+      return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
+        let images = Array(own[start..<min(start + capacity, own.count)])
+        try source.features(images, into: features)
+        console.progress(start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
+        return try detector.detect(features.features, images: images.count)
+      }
+    }
+    var imageScores = [Double](repeating: 0, count: manifest.images.count)
+    let images = try gather(own)
+    for (image, score) in zip(images, try gather(detections.map(\.score))) { imageScores[image] = score }
+    return NormalStatistics(
+      imageScore: try ScoreStatistics(imageScores),
+      scales: try (0..<3).map { scale in
+        try ScoreStatistics(gather(detections.flatMap { $0.scaleMaps[scale] }).lazy.map(Double.init))
+      },
+      imageScores: imageScores)
+  }
+
+  /// The values of all ranks, in rank order.
+  private func gather<Value: BitwiseCopyable>(_ values: [Value]) throws -> [Value] {
+    try communicator.allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
+      bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
+    }
+  }
+}

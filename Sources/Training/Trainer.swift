@@ -1,0 +1,182 @@
+import Checkpoints
+import Collectives
+import Diagnostics
+import Distillation
+import FileSystem
+import Imagery
+import Metrics
+import Network
+import Numerics
+import TensorFiles
+
+/// Trains a student on the normal images of a data set, together with the other ranks. All ranks make the same calls.
+public final class Trainer {
+  let configuration: TrainingConfiguration
+  let communicator: TimedCommunicator
+  let console: Console
+  let engine: any ConvolutionEngine
+
+  let architecture: Architecture
+  let manifest: ImageManifest
+  let order: EpochOrder
+  /// The shards that this rank runs.
+  let shards: Range<Int>
+  let source: FeatureSource
+  let teacher: TeacherWeights
+  let student: Student
+  let adam: Adam
+  let run: RunFolder
+  let store: CheckpointStore
+
+  /// The losses of the steps done.
+  var losses: [Double]
+  /// Steps done.
+  private var step: Int { losses.count }
+  /// Steps of the whole run.
+  let stepCount: Int
+  /// The statistics of the normal images after the last step, where a checkpoint has them already.
+  let normalStatistics: NormalStatistics?
+
+  init(
+    configuration: TrainingConfiguration, communicator: TimedCommunicator, console: Console,
+    engine: any ConvolutionEngine, architecture: Architecture, manifest: ImageManifest, order: EpochOrder,
+    shards: Range<Int>, source: FeatureSource, teacher: TeacherWeights, student: Student, adam: Adam, run: RunFolder,
+    store: CheckpointStore, losses: [Double], stepCount: Int, normalStatistics: NormalStatistics?
+  ) {
+    self.configuration = configuration
+    self.communicator = communicator
+    self.console = console
+    self.engine = engine
+    self.architecture = architecture
+    self.manifest = manifest
+    self.order = order
+    self.shards = shards
+    self.source = source
+    self.teacher = teacher
+    self.student = student
+    self.adam = adam
+    self.run = run
+    self.store = store
+    self.losses = losses
+    self.stepCount = stepCount
+    self.normalStatistics = normalStatistics
+  }
+
+  /// Trains until the last step, writing log and checkpoints on the way.
+  /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
+  public func train() throws {
+    let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
+    let features = FeatureBuffer(architecture, images: student.step.capacity)
+    var clock = StepClock(communicator)
+    var shuffled = ShuffledShards(order, shards: shards)
+
+    while step < stepCount {
+      clock.start()
+      let images = shuffled.images(ofStep: step)
+      try load(images.flatMap { $0 }, into: features)
+      clock.inputEnds()
+
+      student.step.begin(imagesPerShard: images.map(\.count), batch: order.batch(ofStep: step))
+      let loss = try student.lossAndGradients(features.features)
+      try adam.update(step: step + 1)
+
+      losses.append(loss)
+      let event = clock.event(step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: loss, batch: student.step.batch)
+      try log?.append(event)
+      console.progress(step, of: stepCount, describe(event))
+      if step < stepCount, isCheckpointDue {
+        try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+      }
+    }
+    if normalStatistics == nil { try writeCheckpoint(withStatistics: true) }
+    engine.team.finish()
+  }
+
+  /// Gets the teacher's features of this rank's images.
+  private func load(_ images: [Int], into features: FeatureBuffer) throws {
+    if source.isCompleteOnAllRanks {
+      try source.features(images, into: features)
+    } else {
+      try communicator.agree { try source.features(images, into: features) }
+    }
+  }
+
+  private var isCheckpointDue: Bool {
+    switch configuration.checkpointEvery {
+    case .steps(let count): step % count == 0
+    case .epochs(let count): step % (count * order.stepsPerEpoch) == 0
+    }
+  }
+
+  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went.
+  func writeCheckpoint(withStatistics: Bool) throws {
+    let statistics = withStatistics ? try measureNormalImages() : nil
+    let moments = try adam.moments()
+    try communicator.agree {
+      guard communicator.rank == 0 else { return }
+      let checkpoint = Checkpoint(
+        configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
+        epoch: step / order.stepsPerEpoch, dataFingerprint: manifest.fingerprint,
+        shardOrder: order.dealt.map(Int32.init), parameters: student.tensors, firstMoments: moments.first,
+        secondMoments: moments.second, teacherHash: teacher.hash,
+        teacher: configuration.embedTeacher ? teacher.table.tensors : nil, lossHistory: losses,
+        normalStatistics: statistics)
+      let written = try store.commit(checkpoint)
+      console.say("checkpoint \(run.checkpoints)/\(written.name) sha256 \(written.sha256)")
+    }
+  }
+
+  private func describe(_ event: StepEvent) -> String {
+    let rest = Double(stepCount - event.step) * Double(student.step.batch) / max(event.imagesPerSecond, 1e-9)
+    return "step \(event.step)/\(stepCount) epoch \(event.epoch) loss \(decimal(event.loss, digits: 4)) "
+      + "\(decimal(event.imagesPerSecond, digits: 1)) images/s, \(spoken(rest)) left"
+  }
+}
+
+/// The shuffled images of this rank's shards, epoch by epoch.
+private struct ShuffledShards {
+  private let order: EpochOrder
+  private let shards: Range<Int>
+  private var epoch = -1
+  private var images: [[Int]] = []
+
+  init(_ order: EpochOrder, shards: Range<Int>) {
+    self.order = order
+    self.shards = shards
+  }
+
+  /// The images of each shard in a step.
+  mutating func images(ofStep step: Int) -> [[Int]] {
+    if step / order.stepsPerEpoch != epoch {
+      epoch = step / order.stepsPerEpoch
+      images = shards.map { order.order(ofShard: $0, epoch: epoch) }
+    }
+    return zip(shards, images).map { shard, images in Array(images[order.places(ofStep: step, shard: shard)]) }
+  }
+}
+
+/// Measures where the time of a step goes.
+private struct StepClock {
+  private let communicator: TimedCommunicator
+  private var began = ContinuousClock.now
+  private var communicationBefore = Duration.zero
+  private var input = Duration.zero
+
+  init(_ communicator: TimedCommunicator) { self.communicator = communicator }
+
+  mutating func start() {
+    began = .now
+    communicationBefore = communicator.time
+  }
+
+  mutating func inputEnds() { input = .now - began }
+
+  func event(step: Int, epoch: Int, loss: Double, batch: Int) -> StepEvent {
+    let total = ContinuousClock.now - began
+    let communication = communicator.time - communicationBefore
+    return StepEvent(
+      step: step, epoch: epoch, loss: loss, imagesPerSecond: Double(batch) / total.seconds,
+      computeSeconds: (total - input - communication).seconds, communicationSeconds: communication.seconds,
+      inputSeconds: input.seconds)
+  }
+}

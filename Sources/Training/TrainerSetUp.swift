@@ -1,0 +1,195 @@
+import Checkpoints
+import Collectives
+import Diagnostics
+import Distillation
+import FileSystem
+import Foundation
+import Imagery
+import Network
+import Numerics
+import TensorFiles
+
+extension Trainer {
+  /// Everything that must be right before the first step: the same images, teacher and program on all ranks, a valid checkpoint to go on
+  /// from where one is wanted, all images readable. Collective.
+  /// - Throws: on all ranks the same `Failure` that says what is wrong.
+  public convenience init(
+    _ configuration: TrainingConfiguration, over base: any Communicator, console: Console
+  ) throws {
+    let communicator = TimedCommunicator(base)
+    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    let tree = try communicator.agree {
+      try ShardTree(shards: configuration.logicalShards, ranks: communicator.size)
+    }
+    let architecture = Architecture(configuration.model)
+
+    let manifest = try communicator.agree {
+      try MVTecDataSet.training(at: configuration.data, category: configuration.category)
+    }
+    try communicator.compareAcrossRanks(manifest.fingerprint, what: "the training images (names and sizes)")
+    let order = EpochOrder(
+      images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
+      seed: configuration.seed)
+    try communicator.agree { try requireNormalizableBatches(order, architecture) }
+
+    let teacher = try communicator.agree { try TeacherWeights(source: configuration.teacher, for: architecture) }
+    try communicator.compareAcrossRanks(teacher.hash, what: "the teacher's weights")
+    if TeacherWeights.isUntrained(configuration.teacher) {
+      console.say("warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection")
+    }
+
+    let run = RunFolder(configuration.output)
+    let store = CheckpointStore(storage: FolderStorage(run.checkpoints), keep: configuration.keepCheckpoints) {
+      console.say("warning: \($0.name): \($0.reason)")
+    }
+    try communicator.agree { if communicator.rank == 0 { try makeFolder(run.path) } }
+    let start = try startingPoint(configuration, run: run, store: store, communicator: communicator, console: console)
+    if let start {
+      try communicator.agree {
+        try check(start, configuration: configuration, manifest: manifest, teacher: teacher)
+      }
+    }
+
+    let placement = try Placement(communicator)
+    let team = ThreadTeam(count: configuration.threads ?? placement.threads)
+    let engine = try communicator.agree { try configuration.engine.start(on: team) }
+    let shards = tree.shards(of: communicator.rank)
+    let perShard = (configuration.batchSize + configuration.logicalShards - 1) / configuration.logicalShards
+    let step = TrainingStep(
+      engine: engine, tree: tree, communicator: communicator,
+      capacity: min(shards.count * perShard, configuration.batchSize, manifest.images.count))
+    let student = Student(architecture, step: step)
+    let adam = Adam(
+      step.parameters, learningRate: configuration.learningRate, beta1: configuration.adamBeta1,
+      beta2: configuration.adamBeta2, tree: tree, communicator: communicator, team: team)
+    if let start {
+      try student.read(TensorTable(start.parameters, source: "checkpoint"))
+      try adam.restore(
+        first: TensorTable(start.firstMoments, source: "checkpoint, first moments"),
+        second: TensorTable(start.secondMoments, source: "checkpoint, second moments"))
+    } else {
+      try student.initialize(seed: configuration.seed)
+    }
+
+    let extractor = FeatureExtractor(
+      try Teacher(architecture, weights: teacher, engine: engine, capacity: min(8, manifest.images.count)), team: team)
+    let source = FeatureSource(extractor, manifest: manifest)
+    let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
+    let losses = start?.lossHistory ?? []
+    console.say(
+      "\(manifest.images.count) images, \(communicator.size) ranks with \(team.count) threads, "
+        + "\(configuration.logicalShards) shards, steps \(losses.count + 1) to \(stepCount)")
+    if losses.count < stepCount {
+      let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+      try communicator.agree {
+        try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: placement.memoryForCache)) {
+          console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
+        }
+      }
+    }
+    source.isCompleteOnAllRanks = try communicator.allGather([source.isComplete ? 1 : 0]).allSatisfy { $0 == [1] }
+
+    try communicator.agree {
+      guard communicator.rank == 0 else { return }
+      try makeFolder(run.checkpoints)
+      try writeFile(run.configuration, bytes: Array(configuration.toml.utf8))
+    }
+    self.init(
+      configuration: configuration, communicator: communicator, console: console, engine: engine,
+      architecture: architecture, manifest: manifest, order: order, shards: shards, source: source, teacher: teacher,
+      student: student, adam: adam, run: run, store: store, losses: losses, stepCount: stepCount,
+      normalStatistics: losses.count >= stepCount ? start?.normalStatistics : nil)
+  }
+}
+
+/// The checkpoint to go on from, on every rank; nil where the run begins anew. Collective.
+private func startingPoint(
+  _ configuration: TrainingConfiguration, run: RunFolder, store: CheckpointStore, communicator: any Communicator,
+  console: Console
+) throws -> Checkpoint? {
+  // Rank 0 looks, since the folder need not be everybody's, and passes on the file as it is.
+  let file: [UInt8] = try communicator.agree {
+    guard communicator.rank == 0 else { return [] }
+    switch configuration.resume {
+    case .never:
+      if let place = try run.setAside() { console.say("the checkpoints of an earlier run are now in \(place)") }
+      return []
+    case .automatic:
+      guard isFolder(run.checkpoints), let newest = try store.newestValid() else { return [] }
+      console.say("going on from \(run.checkpoints)/\(newest.name)")
+      return try readFile("\(run.checkpoints)/\(newest.name)")
+    case .file(let path):
+      let bytes = try readFile(path)
+      let checkpoint = try Checkpoint(decoding: bytes, source: path)
+      // What this folder holds of later steps would be taken for the newest.
+      if let place = try run.setAside() {
+        console.say("the checkpoints of an earlier run are now in \(place)")
+        try makeFolder(run.checkpoints)
+        _ = try store.commit(checkpoint)
+      }
+      console.say("going on from \(path)")
+      return bytes
+    }
+  }
+  var size = file.count
+  try withUnsafeMutableBytes(of: &size) { try communicator.broadcast($0, from: 0) }
+  guard size > 0 else { return nil }
+  var bytes = communicator.rank == 0 ? file : Array(repeating: 0, count: size)
+  try bytes.withUnsafeMutableBytes { try communicator.broadcast($0, from: 0) }
+  return try communicator.agree { try Checkpoint(decoding: bytes, source: "the checkpoint") }
+}
+
+/// Whether a run as configured is the one that a checkpoint belongs to.
+private func check(
+  _ checkpoint: Checkpoint, configuration: TrainingConfiguration, manifest: ImageManifest, teacher: TeacherWeights
+) throws {
+  let stored = try configuration.restored(from: checkpoint.configuration, file: "the checkpoint's configuration")
+  let conflicts = configuration.compatibility(with: stored).map(\.description)
+  let hint = "to begin anew: --resume never, or another --output"
+  guard conflicts.isEmpty else {
+    throw Failure(
+      .configuration, "the run cannot go on from its checkpoint: " + conflicts.joined(separator: "; "), hint: hint)
+  }
+  guard checkpoint.dataFingerprint == manifest.fingerprint else {
+    throw Failure(
+      .badData, "the run cannot go on from its checkpoint: \(manifest.root) does not hold the images that it began with",
+      hint: hint)
+  }
+  guard checkpoint.teacherHash == teacher.hash else {
+    throw Failure(
+      .badData, "the run cannot go on from its checkpoint: \(configuration.teacher) is not the teacher that it began with",
+      hint: hint)
+  }
+}
+
+/// Batch normalisation needs more than one value a channel.
+private func requireNormalizableBatches(_ order: EpochOrder, _ architecture: Architecture) throws {
+  let smallest = order.batch(ofStep: order.stepsPerEpoch - 1)
+  let pixels = architecture.side(ofScale: 4) * architecture.side(ofScale: 4)
+  guard smallest * pixels > 1 else {
+    throw Failure(
+      .configuration,
+      "the last batch of an epoch is one image, whose embedding at \(architecture.model.imageSize) pixels is one value a "
+        + "channel: nothing to normalise over", hint: "choose another --batch-size, or larger images")
+  }
+}
+
+extension TrainingConfiguration.Engine {
+  /// - Throws: `Failure(.configuration)` where this build does not hold the engine.
+  public func start(on team: ThreadTeam) throws -> any ConvolutionEngine {
+    switch self {
+    case .openBLAS: MatrixProductEngine(team: team)
+    case .oneDNN: try DirectEngine(team: team)
+    }
+  }
+}
+
+extension TrainingConfiguration.FeatureCache {
+  fileprivate func bytes(automatic: Int) -> Int {
+    switch self {
+    case .automatic: automatic
+    case .off: 0
+    case .bytes(let count): count
+    }
+  }
+}
