@@ -41,14 +41,16 @@ let package = Package(
     .target(name: "Diagnostics", dependencies: ["CCrypto"]),
     .target(name: "FileSystem", dependencies: ["Diagnostics"]),
     .target(name: "RandomStreams"),
-    .target(name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
+    .target(
+      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
     .target(
-      name: "Distillation", dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
+      name: "Distillation",
+      dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
     .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
     .target(
       name: "Training",
@@ -81,7 +83,9 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
-    .testTarget(name: "ImageryTests", dependencies: ["Imagery"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "ImageryTests", dependencies: ["Imagery", "FileSystem", "RandomStreams", "Diagnostics"],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),

@@ -68,6 +68,12 @@ import Testing
     )
     var dx = [Float](repeating: .nan, count: Self.rows * channels)
     rd_batch_norm_input_gradient(x, dy, stride, a, b, c, &dx, Self.rows, channels)
+    // In place it makes the same bits.
+    var inPlace = x
+    inPlace.withUnsafeMutableBufferPointer {
+      rd_batch_norm_input_gradient($0.baseAddress, dy, stride, a, b, c, $0.baseAddress, Self.rows, channels)
+    }
+    #expect(inPlace == dx)
     for channel in 0..<channels {
       var (expectedSum, expectedNormalised) = (3.0, 5.0)
       for r in 0..<Self.rows {
@@ -104,6 +110,42 @@ import Testing
     #expect(abs(dots[0] - 1 - dot(u, v)) < 1e-12)
     #expect(abs(dots[1] - 2 - dot(u, u)) < 1e-12)
     #expect(abs(dots[2] - 3 - dot(v, v)) < 1e-12)
+  }
+
+  /// A pixel of u and one of v are zero, and one of v is shorter than the least norm.
+  @Test(arguments: [1, 15, 16, 100])
+  func pixelDistancesAndTheirGradient(channels: Int) {
+    let (leastNorm, factor) = (0.01, 0.25)
+    var (u, v) = (randomNumbers(Self.rows * channels, seed: 1), randomNumbers(Self.rows * channels, seed: 2))
+    for c in 0..<channels {
+      u[3 * channels + c] = 0
+      v[5 * channels + c] = 0
+      v[7 * channels + c] *= 1e-4
+    }
+    var distances = [Float](repeating: .nan, count: Self.rows)
+    rd_pixel_distances(u, v, Self.rows, channels, Float(leastNorm), &distances)
+    var dv = [Float](repeating: .nan, count: Self.rows * channels)
+    rd_pixel_distance_gradient(u, v, Self.rows, channels, Float(leastNorm), Float(factor), &dv)
+
+    /// The definition, with v's channel `c` moved by `step`.
+    func distance(_ pixel: Int, moving channel: Int = 0, by step: Double = 0) -> Double {
+      var (uv, uu, vv) = (0.0, 0.0, 0.0)
+      for c in 0..<channels {
+        let a = Double(u[pixel * channels + c])
+        let b = Double(v[pixel * channels + c]) + (c == channel ? step : 0)
+        uv += a * b
+        uu += a * a
+        vv += b * b
+      }
+      return 1 - uv / (max(uu.squareRoot(), leastNorm) * max(vv.squareRoot(), leastNorm))
+    }
+    for pixel in 0..<Self.rows {
+      #expect(isNear(distances[pixel], distance(pixel)))
+      for c in 0..<channels {
+        let slope = (distance(pixel, moving: c, by: 1e-6) - distance(pixel, moving: c, by: -1e-6)) / 2e-6
+        #expect(isNear(dv[pixel * channels + c], factor * slope))
+      }
+    }
   }
 
   /// The algorithm as Kingma and Ba state it: moments, bias corrections, step.
@@ -147,9 +189,9 @@ import Testing
     Patches(height: 1, width: 1, channels: 2, kernel: 7, stride: 2, padding: 3),
   ]
 
-  /// The patch matrix element by element, a part of its rows, one tap of it, and the adjoint: <P x, p> = <x, P* p>.
+  /// The patch matrix element by element, parts of its rows and columns, and the adjoint: <P x, p> = <x, P* p>.
   @Test(arguments: patches)
-  func patchMatrixItsTapsAndItsAdjoint(_ p: Patches) {
+  func patchMatrixItsPartsAndItsAdjoint(_ p: Patches) {
     let images = 2
     let x = randomNumbers(images * p.height * p.width * p.channels, seed: 1)
     let rows = images * p.outHeight * p.outWidth
@@ -178,11 +220,18 @@ import Testing
       x, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, first, some, &part)
     #expect(part == Array(expected[(first * columns)...]))
 
-    let (tap, count) = (p.kernel - 1, p.channels - 1)
-    var taps = [Float](repeating: .nan, count: rows * count)
-    rd_tap_patches(
-      x, p.height, p.width, p.channels, tap, 0, p.stride, p.padding, p.outHeight, p.outWidth, images, 1, count, &taps)
-    #expect(taps == (0..<rows).flatMap { row in (0..<count).map { value(row, tap, 0, 1 + $0) } })
+    // From within a tap to within another, a whole tap, one column, none, and all.
+    let ranges = [
+      (p.channels / 2)..<(columns - p.channels / 3), (columns - p.channels)..<columns, (columns - 1)..<columns, 0..<0,
+      0..<columns,
+    ]
+    for range in ranges {
+      var block = [Float](repeating: .nan, count: some * range.count)
+      rd_patch_columns(
+        x, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, first, some,
+        range.lowerBound, range.count, &block)
+      #expect(block == (first..<rows).flatMap { row in range.map { expected[row * columns + $0] } })
+    }
 
     let weights = randomNumbers(matrix.count, seed: 2)
     var dx = [Float](repeating: .nan, count: x.count)
@@ -191,6 +240,31 @@ import Testing
     let left = zip(matrix, weights).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     let right = zip(x, dx).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     #expect(abs(left - right) < 1e-4)
+  }
+
+  /// Blocks of pixels land where they belong, and nothing else is written.
+  @Test(arguments: [1, 2, 4])
+  func patchesArePlacedAsBlocks(factor: Int) {
+    let (images, down, across, channels) = (2, 3, 5, 7)
+    let (rows, length) = (images * down * across, factor * factor * channels)
+    let patches = randomNumbers(rows * length, seed: 1)
+    let (first, some) = (4, rows - 7)
+    var y = [Float](repeating: 7, count: rows * length)
+    patches.withUnsafeBufferPointer {
+      rd_place_patches($0.baseAddress.map { $0 + first * length }, across, channels, factor, first, some, &y)
+    }
+    for row in 0..<rows {
+      let (image, block) = (row / (down * across), row % (down * across))
+      for (dy, dx) in (0..<factor).flatMap({ dy in (0..<factor).map { (dy, $0) } }) {
+        let line = (image * down + block / across) * factor + dy
+        let pixel = line * across * factor + block % across * factor + dx
+        for c in 0..<channels {
+          let isWritten = row >= first && row < first + some
+          let expected = patches[row * length + (dy * factor + dx) * channels + c]
+          #expect(y[pixel * channels + c] == (isWritten ? expected : 7))
+        }
+      }
+    }
   }
 
   @Test(arguments: [(8, 8), (7, 5), (1, 1)])

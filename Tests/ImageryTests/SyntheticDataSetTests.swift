@@ -1,5 +1,7 @@
 import Diagnostics
+import FileSystem
 import Foundation
+import RandomStreams
 import Testing
 
 @testable import Imagery
