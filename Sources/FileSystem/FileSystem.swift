@@ -36,27 +36,89 @@ public func readFile(_ path: String) throws -> [UInt8] {
 /// - Throws: `Failure` of `.inputOutput`.
 public func writeFile(_ path: String, bytes: [UInt8]) throws {
   let temporary = path + ".partial"
-  func failure() -> Failure { Failure(.inputOutput, "\(path): cannot be written: \(systemReason())") }
-  let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-  guard file >= 0 else { throw failure() }
+  try write(bytes, to: temporary, called: path)
+  guard rename(temporary, path) == 0 else {
+    let cause = writeFailure(path)
+    unlink(temporary)
+    throw cause
+  }
+}
+
+/// Writes a file under its own name: a reader may see a part of it. Where that fails, no file is left.
+/// - Throws: `Failure` of `.inputOutput`.
+public func createFile(_ path: String, bytes: [UInt8]) throws {
+  try write(bytes, to: path, called: path)
+}
+
+private func writeFailure(_ path: String) -> Failure {
+  Failure(.inputOutput, "\(path): cannot be written: \(systemReason())")
+}
+
+private func write(_ bytes: [UInt8], to path: String, called name: String) throws {
+  let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+  guard file >= 0 else { throw writeFailure(name) }
   var written = 0
   while written < bytes.count {
     let step = bytes.withUnsafeBytes { write(file, $0.baseAddress.map { $0 + written }, $0.count - written) }
     if step < 0 && errno == EINTR { continue }
     guard step > 0 else {
-      let cause = failure()
+      let cause = writeFailure(name)
       close(file)
-      unlink(temporary)
+      unlink(path)
       throw cause
     }
     written += step
   }
   // Some file systems report a full disk only here.
-  guard close(file) == 0, rename(temporary, path) == 0 else {
-    let cause = failure()
-    unlink(temporary)
+  guard close(file) == 0 else {
+    let cause = writeFailure(name)
+    unlink(path)
     throw cause
   }
+}
+
+/// Makes the content of a file survive a loss of power. Its name does so after `syncFolder` only.
+/// - Throws: `Failure` of `.inputOutput`.
+public func syncFile(_ path: String) throws {
+  try sync(path, flags: O_RDONLY | O_CLOEXEC)
+}
+
+/// Makes the names in a folder survive a loss of power.
+/// - Throws: `Failure` of `.inputOutput`.
+public func syncFolder(_ path: String) throws {
+  try sync(path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+}
+
+private func sync(_ path: String, flags: Int32) throws {
+  func failure() -> Failure { Failure(.inputOutput, "\(path): cannot be made durable: \(systemReason())") }
+  let file = open(path, flags)
+  guard file >= 0 else { throw failure() }
+  defer { close(file) }
+  while fsync(file) != 0 {
+    if errno == EINTR { continue }
+    // Some network file systems have no fsync of folders: there is nothing more to do than they do by themselves.
+    if errno == EINVAL && flags & O_DIRECTORY != 0 { return }
+    throw failure()
+  }
+}
+
+/// Gives a file another name, in one step; a file that has it already is replaced.
+/// - Throws: `Failure` of `.inputOutput`.
+public func renameFile(_ path: String, to newPath: String) throws {
+  guard rename(path, newPath) == 0 else {
+    throw Failure(.inputOutput, "\(path): cannot be renamed to \(newPath): \(systemReason())")
+  }
+}
+
+/// - Throws: `Failure` of `.inputOutput`, also where there is no such file.
+public func removeFile(_ path: String) throws {
+  guard unlink(path) == 0 else { throw Failure(.inputOutput, "\(path): cannot be removed: \(systemReason())") }
+}
+
+/// The folder that a path lies in.
+public func folder(of path: String) -> String {
+  guard let slash = path.lastIndex(of: "/") else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
 /// Makes a folder and those above it.

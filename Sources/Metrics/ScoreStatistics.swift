@@ -8,6 +8,11 @@ public struct ScoreStatistics: Codable, Sendable, Equatable {
   public struct Quantile: Codable, Sendable, Equatable {
     public let probability: Double
     public let value: Double
+
+    public init(probability: Double, value: Double) {
+      self.probability = probability
+      self.value = value
+    }
   }
 
   public static let probabilities = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999]
@@ -20,6 +25,18 @@ public struct ScoreStatistics: Codable, Sendable, Equatable {
   public let maximum: Double
   /// The values at `probabilities`, linear between the two nearest ones in rank.
   public let quantiles: [Quantile]
+
+  /// Statistics taken earlier, from their stored numbers.
+  public init(
+    count: Int, mean: Double, standardDeviation: Double, minimum: Double, maximum: Double, quantiles: [Quantile]
+  ) {
+    self.count = count
+    self.mean = mean
+    self.standardDeviation = standardDeviation
+    self.minimum = minimum
+    self.maximum = maximum
+    self.quantiles = quantiles
+  }
 
   /// - Throws: `Failure` when there is no value or one that is not finite.
   public init(_ values: some Sequence<Double>) throws {

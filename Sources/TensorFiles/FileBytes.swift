@@ -80,7 +80,7 @@ struct FileBytes {
 }
 
 /// Text from a file as an error message may show it: in quotes, control characters escaped, of bounded length.
-func quoted(_ text: String) -> String {
+package func quoted(_ text: String) -> String {
   let shown = String(text.unicodeScalars.prefix(100).map(Character.init))
   return shown.debugDescription + (shown.unicodeScalars.count < text.unicodeScalars.count ? "…" : "")
 }

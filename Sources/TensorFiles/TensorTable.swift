@@ -69,7 +69,7 @@ public struct TensorTable: Sendable {
 }
 
 /// The product of a shape's sizes; nil where one is negative or the product exceeds an `Int`.
-func elementCount(_ shape: [Int]) -> Int? {
+package func elementCount(_ shape: [Int]) -> Int? {
   guard shape.allSatisfy({ $0 >= 0 }) else { return nil }
   // An empty dimension first: [2^62, 2^62, 0] is a legal, empty shape.
   if shape.contains(0) { return 0 }

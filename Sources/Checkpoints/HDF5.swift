@@ -1,0 +1,498 @@
+import CHDF5
+import Diagnostics
+import Synchronization
+
+/// HDF5 as Debian builds it is not made for threads: one call at a time.
+private let library = Mutex(())
+
+/// At exit HDF5 would flush files once more, and crashes where the disk is full; every file is closed here instead.
+private let atExit: Void = { H5dont_atexit() }()
+
+/// Runs `body` with HDF5 to itself. Not to be nested.
+func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
+  try library.withLock { _ in
+    atExit
+    CHDF5_silenceErrors()
+    return try body()
+  }
+}
+
+/// What HDF5 says of the call that has just failed.
+private func hdf5Reason() -> String {
+  let reason = withUnsafeBytes(of: CHDF5_lastReason().text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  return reason.isEmpty ? "HDF5 gives no reason" : reason
+}
+
+/// A number type of a dataset: little-endian in every file, this machine's in memory.
+protocol HDF5Number: BitwiseCopyable, Sendable {
+  static var stored: hid_t { get }
+  static var inMemory: hid_t { get }
+}
+
+extension Float: HDF5Number {
+  static var stored: hid_t { CHDF5_F32LE() }
+  static var inMemory: hid_t { CHDF5_nativeFloat() }
+}
+
+extension Double: HDF5Number {
+  static var stored: hid_t { CHDF5_F64LE() }
+  static var inMemory: hid_t { CHDF5_nativeDouble() }
+}
+
+extension Int32: HDF5Number {
+  static var stored: hid_t { CHDF5_I32LE() }
+  static var inMemory: hid_t { CHDF5_nativeInt32() }
+}
+
+extension Int64: HDF5Number {
+  static var stored: hid_t { CHDF5_I64LE() }
+  static var inMemory: hid_t { CHDF5_nativeInt64() }
+}
+
+/// An open group of an HDF5 file, to write into or to read from.
+struct HDF5Group {
+  let id: hid_t
+  /// The file, as error messages name it.
+  let source: String
+  /// The group's place in the file: empty for the root.
+  let path: String
+  /// The code of failures: the data's fault in reading, the program's or the disk's in writing.
+  let code: ExitCode
+  /// How many bytes the datasets of the file may expand to: a damaged size is not to exhaust the memory.
+  var limit = Int.max
+
+  func failure(_ name: String?, _ problem: String) -> Failure {
+    let place = name.map { "\(path)/\($0)" } ?? (path.isEmpty ? "/" : path)
+    return Failure(code, "\(source): \(place) \(problem)")
+  }
+
+  /// The result of an HDF5 call; its negative ones are failures.
+  @discardableResult
+  func check<Status: SignedInteger>(_ status: Status, _ name: String?, _ problem: String) throws -> Status {
+    guard status >= 0 else { throw failure(name, "\(problem): \(hdf5Reason())") }
+    return status
+  }
+
+  func with(_ child: hid_t, _ name: String) -> HDF5Group {
+    HDF5Group(id: child, source: source, path: "\(path)/\(name)", code: code, limit: limit)
+  }
+}
+
+// MARK: - Files
+
+/// Core files live in memory under a name that no file can have, and that no other open one has: HDF5 would share them.
+private let openedFiles = Mutex(0)
+
+private func nameInMemory() -> String {
+  openedFiles.withLock {
+    $0 += 1
+    return "/dev/null/\($0)"
+  }
+}
+
+enum HDF5File {
+  static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+
+  /// The bytes of a file made in memory.
+  /// - Parameter fill: writes the content into the root group.
+  static func bytes(_ source: String, fill: (HDF5Group) throws -> Void) throws -> [UInt8] {
+    try withHDF5 {
+      let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
+      let access = try outside.check(accessList(), nil, "cannot be made")
+      defer { H5Pclose(access) }
+      try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
+      let file = try create(nameInMemory(), access: access, outside)
+      defer { H5Fclose(file) }
+      try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
+      try outside.check(H5Fflush(file, H5F_SCOPE_GLOBAL), nil, "cannot be finished")
+      let size = try outside.check(H5Fget_file_image(file, nil, 0), nil, "cannot be finished")
+      return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+        count = try outside.check(H5Fget_file_image(file, buffer.baseAddress, size), nil, "cannot be finished")
+      }
+    }
+  }
+
+  /// Opens a file whose bytes are in memory: no lock is taken and nothing of it can change meanwhile.
+  static func read<Result: Sendable>(
+    _ bytes: [UInt8], source: String, body: (HDF5Group) throws -> Result
+  ) throws -> Result {
+    guard !bytes.isEmpty else { throw Failure(.badData, "\(source): the file is empty") }
+    guard bytes.starts(with: signature) else { throw Failure(.badData, "\(source): not an HDF5 file") }
+    return try withHDF5 {
+      try bytes.withUnsafeBytes { image in
+        // Deflate makes nothing smaller than by a factor of 1032.
+        let (limit, overflow) = image.count.multipliedReportingOverflow(by: 1100)
+        let outside = HDF5Group(id: -1, source: source, path: "", code: .badData, limit: overflow ? .max : limit)
+        let access = try outside.check(H5Pcreate(CHDF5_fileAccess()), nil, "cannot be opened")
+        defer { H5Pclose(access) }
+        try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be opened")
+        try outside.check(CHDF5_setImage(access, image.baseAddress, image.count), nil, "cannot be opened")
+        let file = H5Fopen(nameInMemory(), CHDF5_readOnly(), access)
+        guard file >= 0 else {
+          throw Failure(
+            .badData, "\(source): damaged: \(hdf5Reason())",
+            hint: "the file was cut short or changed: take another copy")
+        }
+        defer { H5Fclose(file) }
+        return try body(HDF5Group(id: file, source: source, path: "", code: .badData, limit: outside.limit))
+      }
+    }
+  }
+
+  /// Makes a file on disk that does without locks, which network file systems often refuse.
+  static func create(onDisk path: String, _ outside: HDF5Group) throws -> hid_t {
+    let access = try outside.check(accessList(), nil, "cannot be made")
+    defer { H5Pclose(access) }
+    try outside.check(H5Pset_file_locking(access, false, true), nil, "cannot be made")
+    return try create(path, access: access, outside)
+  }
+
+  /// The format of HDF5 1.10 whatever version writes: its metadata have checksums, and equal content gives equal bytes.
+  private static func accessList() -> hid_t {
+    let access = H5Pcreate(CHDF5_fileAccess())
+    guard access >= 0, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 else { return access }
+    H5Pclose(access)
+    return -1
+  }
+
+  private static func create(_ name: String, access: hid_t, _ outside: HDF5Group) throws -> hid_t {
+    let creation = try outside.check(H5Pcreate(CHDF5_fileCreation()), nil, "cannot be made")
+    defer { H5Pclose(creation) }
+    try outside.check(H5Pset_obj_track_times(creation, false), nil, "cannot be made")
+    return try outside.check(H5Fcreate(name, CHDF5_truncate(), creation, access), nil, "cannot be made")
+  }
+}
+
+// MARK: - Writing
+
+/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first dimensions.
+func chunkShape(_ shape: [Int], elementSize: Int) -> [Int] {
+  let most = 1 << 20
+  var chunk = shape
+  for axis in shape.indices {
+    let bytes = chunk.reduce(elementSize, *)
+    if bytes <= most { break }
+    let longest = max(1, most / (bytes / shape[axis]))
+    let parts = (shape[axis] + longest - 1) / longest
+    chunk[axis] = (shape[axis] + parts - 1) / parts
+  }
+  return chunk
+}
+
+extension HDF5Group {
+  @discardableResult
+  func makeGroup<Result>(_ name: String, fill: (HDF5Group) throws -> Result) throws -> Result {
+    let creation = try check(H5Pcreate(CHDF5_groupCreation()), name, "cannot be made")
+    defer { H5Pclose(creation) }
+    try check(H5Pset_obj_track_times(creation, false), name, "cannot be made")
+    let group = try check(
+      H5Gcreate2(id, name, CHDF5_default(), creation, CHDF5_default()), name, "cannot be made")
+    defer { H5Gclose(group) }
+    return try fill(with(group, name))
+  }
+
+  func write(attribute name: String, _ value: Int) throws {
+    try write(attribute: name, [Int64(value)], shape: [])
+  }
+
+  func write(attribute name: String, _ value: Double) throws {
+    try write(attribute: name, [value], shape: [])
+  }
+
+  func write(attribute name: String, _ values: [Double]) throws {
+    try write(attribute: name, values, shape: [values.count])
+  }
+
+  func write<Number: HDF5Number>(attribute name: String, _ values: [Number], shape: [Int]) throws {
+    try values.withUnsafeBytes { bytes in
+      try makeAttribute(name, type: Number.stored, shape: shape, bytes, as: Number.inMemory)
+    }
+  }
+
+  func write(attribute name: String, _ text: String) throws {
+    try withStored([text], name) { type, bytes in
+      try makeAttribute(name, type: type, shape: [], bytes, as: type)
+    }
+  }
+
+  /// A dataset of numbers.
+  ///
+  /// Its values are covered by checksums: by Fletcher-32 in chunks, or, where it is a scalar or empty and cannot have
+  /// chunks, by the checksum of the object header that holds them.
+  func write<Number: HDF5Number>(_ name: String, _ values: [Number], shape: [Int]) throws {
+    guard elementsFit(shape, values.count) else {
+      throw failure(name, "has shape \(shape) but \(values.count) values")
+    }
+    try values.withUnsafeBytes { bytes in
+      try makeDataset(
+        name, type: Number.stored, elementSize: MemoryLayout<Number>.size, shape: shape, bytes, as: Number.inMemory)
+    }
+  }
+
+  /// A dataset of strings of fixed length, nul-padded: those of variable length would have no checksum.
+  func write(_ name: String, _ texts: [String]) throws {
+    try withStored(texts, name) { type, bytes in
+      try makeDataset(
+        name, type: type, elementSize: H5Tget_size(type), shape: [texts.count], bytes, as: type)
+    }
+  }
+
+  private func elementsFit(_ shape: [Int], _ count: Int) -> Bool {
+    shape.allSatisfy { $0 >= 0 }
+      && shape.reduce((1, false)) { product, size in
+        let (next, overflow) = product.0.multipliedReportingOverflow(by: size)
+        return (next, product.1 || overflow)
+      } == (count, false)
+  }
+
+  /// Calls `body` with the texts one behind the other, as long as the longest each, and with their type.
+  private func withStored(
+    _ texts: [String], _ name: String, body: (hid_t, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let length = max(1, texts.map(\.utf8.count).max() ?? 0)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(length * texts.count)
+    for text in texts {
+      guard !text.utf8.contains(0) else { throw failure(name, "has a nul character in its text") }
+      bytes += text.utf8
+      bytes += repeatElement(0, count: length - text.utf8.count)
+    }
+    let type = try check(stringType(length), name, "cannot be written")
+    defer { H5Tclose(type) }
+    try bytes.withUnsafeBytes { try body(type, $0) }
+  }
+
+  private func makeAttribute(
+    _ name: String, type: hid_t, shape: [Int], _ bytes: UnsafeRawBufferPointer, as memory: hid_t
+  ) throws {
+    let space = try makeSpace(shape, name)
+    defer { H5Sclose(space) }
+    let attribute = try check(
+      H5Acreate2(id, name, type, space, CHDF5_default(), CHDF5_default()), name, "cannot be written")
+    defer { H5Aclose(attribute) }
+    if !bytes.isEmpty { try check(H5Awrite(attribute, memory, bytes.baseAddress), name, "cannot be written") }
+  }
+
+  private func makeDataset(
+    _ name: String, type: hid_t, elementSize: Int, shape: [Int], _ bytes: UnsafeRawBufferPointer, as memory: hid_t
+  ) throws {
+    let space = try makeSpace(shape, name)
+    defer { H5Sclose(space) }
+    let compact = shape.isEmpty || bytes.isEmpty
+    let chunk = compact ? nil : chunkShape(shape, elementSize: elementSize)
+    let dataset = try makeDataset(name, type: type, space: space, chunk: chunk, deflate: false)
+    defer { H5Dclose(dataset) }
+    guard !bytes.isEmpty else { return }
+    try check(
+      H5Dwrite(dataset, memory, CHDF5_all(), CHDF5_all(), CHDF5_default(), bytes.baseAddress), name,
+      "cannot be written")
+  }
+
+  /// An open dataset, in chunks with checksums or, where `chunk` is nil, within its object header.
+  func makeDataset(_ name: String, type: hid_t, space: hid_t, chunk: [Int]?, deflate: Bool) throws -> hid_t {
+    let problem = "cannot be made"
+    let creation = try check(H5Pcreate(CHDF5_datasetCreation()), name, problem)
+    defer { H5Pclose(creation) }
+    try check(H5Pset_obj_track_times(creation, false), name, problem)
+    if let chunk {
+      try check(H5Pset_chunk(creation, Int32(chunk.count), chunk.map(hsize_t.init)), name, problem)
+      if deflate { try check(H5Pset_deflate(creation, 1), name, problem) }
+      // Last, so that in reading it comes before the others.
+      try check(H5Pset_fletcher32(creation), name, problem)
+    } else {
+      try check(H5Pset_layout(creation, H5D_COMPACT), name, problem)
+    }
+    return try check(
+      H5Dcreate2(id, name, type, space, CHDF5_default(), creation, CHDF5_default()), name, problem)
+  }
+
+  func makeSpace(_ shape: [Int], _ name: String, most: [hsize_t]? = nil) throws -> hid_t {
+    let space =
+      shape.isEmpty ? H5Screate(H5S_SCALAR) : H5Screate_simple(Int32(shape.count), shape.map(hsize_t.init), most)
+    return try check(space, name, "cannot have shape \(shape)")
+  }
+}
+
+/// UTF-8 of `length` bytes, nul-padded.
+private func stringType(_ length: Int) -> hid_t {
+  let type = H5Tcopy(CHDF5_string())
+  guard type >= 0 else { return type }
+  if H5Tset_size(type, length) >= 0, H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0, H5Tset_cset(type, H5T_CSET_UTF8) >= 0 {
+    return type
+  }
+  H5Tclose(type)
+  return -1
+}
+
+// MARK: - Reading
+
+extension HDF5Group {
+  /// Whether something of that name is in the group.
+  func has(_ name: String) throws -> Bool {
+    try check(H5Lexists(id, name, CHDF5_default()), name, "cannot be looked up") > 0
+  }
+
+  /// The names in the group, in the order of their bytes.
+  func names() throws -> [String] {
+    var info = H5G_info_t()
+    try check(H5Gget_info(id, &info), nil, "cannot be listed")
+    return try (0..<info.nlinks).map { position in
+      func take(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) throws -> Int {
+        try check(
+          H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, position, buffer, size, CHDF5_default()), nil,
+          "cannot be listed")
+      }
+      let length = try take(nil, 0)
+      var bytes = [CChar](repeating: 0, count: length + 1)
+      _ = try take(&bytes, bytes.count)
+      guard let name = String(validating: bytes.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self) else {
+        throw failure(nil, "has a name that is not UTF-8")
+      }
+      return name
+    }
+  }
+
+  func readGroup<Result>(_ name: String, body: (HDF5Group) throws -> Result) throws -> Result {
+    guard try has(name) else { throw failure(name, "is missing") }
+    let group = try check(H5Gopen2(id, name, CHDF5_default()), name, "is not a readable group")
+    defer { H5Gclose(group) }
+    return try body(with(group, name))
+  }
+
+  func integer(attribute name: String) throws -> Int {
+    Int(try scalar(attribute: name, as: Int64.self))
+  }
+
+  func double(attribute name: String) throws -> Double {
+    try scalar(attribute: name, as: Double.self)
+  }
+
+  private func scalar<Number: HDF5Number>(attribute name: String, as: Number.Type) throws -> Number {
+    let values = try numbers(attribute: name, as: Number.self)
+    guard values.count == 1 else { throw failure(name, "has \(values.count) values where one is expected") }
+    return values[0]
+  }
+
+  func numbers<Number: HDF5Number>(attribute name: String, as: Number.Type) throws -> [Number] {
+    try openAttribute(name) { attribute, type, count in
+      guard H5Tequal(type, Number.stored) > 0 else { throw failure(name, "is not of type \(Number.self)") }
+      return try array(count) { try check(H5Aread(attribute, Number.inMemory, $0), name, "cannot be read") }
+    }
+  }
+
+  func text(attribute name: String) throws -> String {
+    try openAttribute(name) { attribute, type, count in
+      let texts = try texts(name, type: type, count: count) {
+        try check(H5Aread(attribute, type, $0), name, "cannot be read")
+      }
+      guard let text = texts.first, count == 1 else { throw failure(name, "is not one text") }
+      return text
+    }
+  }
+
+  func texts(_ name: String) throws -> [String] {
+    try openDataset(name) { dataset, type, shape, count in
+      guard shape.count == 1 else { throw failure(name, "has shape \(shape) where one dimension is expected") }
+      return try texts(name, type: type, count: count) {
+        try check(H5Dread(dataset, type, CHDF5_all(), CHDF5_all(), CHDF5_default(), $0), name, "cannot be read")
+      }
+    }
+  }
+
+  /// The numbers of a dataset, which is of just this type.
+  func numbers<Number: HDF5Number>(_ name: String, as: Number.Type) throws -> (shape: [Int], values: [Number]) {
+    try openDataset(name) { dataset, type, shape, count in
+      guard H5Tequal(type, Number.stored) > 0 else { throw failure(name, "is not of type \(Number.self)") }
+      return (shape, try numbers(name, dataset, count))
+    }
+  }
+
+  /// The numbers of a dataset with one dimension.
+  func list<Number: HDF5Number>(_ name: String, as: Number.Type) throws -> [Number] {
+    let (shape, values) = try numbers(name, as: Number.self)
+    guard shape.count == 1 else { throw failure(name, "has shape \(shape) where one dimension is expected") }
+    return values
+  }
+
+  /// The numbers of a dataset of any floating-point type, nil of a dataset of another and of what is no dataset.
+  func floats(_ name: String) throws -> (shape: [Int], values: [Float])? {
+    let object = try check(H5Oopen(id, name, CHDF5_default()), name, "cannot be opened")
+    defer { H5Oclose(object) }
+    guard H5Iget_type(object) == H5I_DATASET else { return nil }
+    return try openDataset(name) { dataset, type, shape, count in
+      guard H5Tget_class(type) == H5T_FLOAT else { return nil }
+      return (shape, try numbers(name, dataset, count))
+    }
+  }
+
+  private func numbers<Number: HDF5Number>(_ name: String, _ dataset: hid_t, _ count: Int) throws -> [Number] {
+    try array(count) {
+      try check(
+        H5Dread(dataset, Number.inMemory, CHDF5_all(), CHDF5_all(), CHDF5_default(), $0), name, "cannot be read")
+    }
+  }
+
+  private func array<Element: BitwiseCopyable>(
+    _ count: Int, fill: (UnsafeMutableRawPointer) throws -> Void
+  ) throws -> [Element] {
+    try [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+      if count > 0, let base = buffer.baseAddress { try fill(UnsafeMutableRawPointer(base)) }
+      initialized = count
+    }
+  }
+
+  private func texts(
+    _ name: String, type: hid_t, count: Int, fill: (UnsafeMutableRawPointer) throws -> Void
+  ) throws -> [String] {
+    guard H5Tget_class(type) == H5T_STRING, H5Tis_variable_str(type) == 0 else {
+      throw failure(name, "is not text of fixed length")
+    }
+    let length = H5Tget_size(type)
+    let bytes: [UInt8] = try array(length * count, fill: fill)
+    return try (0..<count).map { position in
+      let padded = bytes[position * length..<(position + 1) * length]
+      guard let text = String(validating: padded.prefix { $0 != 0 }, as: UTF8.self) else {
+        throw failure(name, "is not UTF-8")
+      }
+      return text
+    }
+  }
+
+  private func openAttribute<Result>(_ name: String, body: (hid_t, hid_t, Int) throws -> Result) throws -> Result {
+    guard try check(H5Aexists(id, name), name, "cannot be looked up") > 0 else {
+      throw failure(nil, "has no attribute \(name)")
+    }
+    let attribute = try check(H5Aopen(id, name, CHDF5_default()), name, "cannot be read")
+    defer { H5Aclose(attribute) }
+    let type = try check(H5Aget_type(attribute), name, "cannot be read")
+    defer { H5Tclose(type) }
+    let space = try check(H5Aget_space(attribute), name, "cannot be read")
+    defer { H5Sclose(space) }
+    return try body(attribute, type, try extent(name, space: space, type: type).count)
+  }
+
+  /// Calls `body` with a dataset, its type, its shape and its number of elements.
+  func openDataset<Result>(
+    _ name: String, body: (hid_t, hid_t, [Int], Int) throws -> Result
+  ) throws -> Result {
+    guard try has(name) else { throw failure(name, "is missing") }
+    let dataset = try check(H5Dopen2(id, name, CHDF5_default()), name, "is not a readable dataset")
+    defer { H5Dclose(dataset) }
+    let type = try check(H5Dget_type(dataset), name, "cannot be read")
+    defer { H5Tclose(type) }
+    let space = try check(H5Dget_space(dataset), name, "cannot be read")
+    defer { H5Sclose(space) }
+    let (shape, count) = try extent(name, space: space, type: type)
+    return try body(dataset, type, shape, count)
+  }
+
+  private func extent(_ name: String, space: hid_t, type: hid_t) throws -> (shape: [Int], count: Int) {
+    var sizes = [hsize_t](repeating: 0, count: 32)  // HDF5's limit
+    let rank = try check(H5Sget_simple_extent_dims(space, &sizes, nil), name, "has no readable shape")
+    let shape = sizes.prefix(Int(rank)).map { Int(clamping: $0) }
+    let count = try check(H5Sget_simple_extent_npoints(space), name, "has no readable shape")
+    let (bytes, overflow) = Int(count).multipliedReportingOverflow(by: max(4, H5Tget_size(type)))
+    guard !overflow, bytes <= limit else { throw failure(name, "has shape \(shape), more than the file can hold") }
+    return (shape, Int(count))
+  }
+}
