@@ -41,7 +41,8 @@ let package = Package(
     .target(name: "Diagnostics", dependencies: ["CCrypto"]),
     .target(name: "FileSystem", dependencies: ["Diagnostics"]),
     .target(name: "RandomStreams"),
-    .target(name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
+    .target(
+      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
@@ -86,8 +87,8 @@ let package = Package(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "DistillationTests", dependencies: ["Distillation", "Diagnostics"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
+      name: "CheckpointsTests",
+      dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),

@@ -471,7 +471,8 @@ extension HDF5Group {
     return try body(attribute, type, try extent(name, space: space, type: type).count)
   }
 
-  private func openDataset<Result>(
+  /// Calls `body` with a dataset, its type, its shape and its number of elements.
+  func openDataset<Result>(
     _ name: String, body: (hid_t, hid_t, [Int], Int) throws -> Result
   ) throws -> Result {
     guard try has(name) else { throw failure(name, "is missing") }
