@@ -56,6 +56,7 @@ let package = Package(
       dependencies: [
         "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
         "FileSystem", "Diagnostics", "TOMLKit",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Reports", dependencies: ["Imagery", "Metrics", "FileSystem", "Diagnostics"]),
 
@@ -65,11 +66,16 @@ let package = Package(
         "Training", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Numerics",
+        "TensorFiles", "FileSystem", "Diagnostics",
+      ]),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "FileSystem",
-        "Diagnostics",
+        "Evaluation", "Training", "Distillation", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

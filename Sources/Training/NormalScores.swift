@@ -23,20 +23,14 @@ extension Trainer {
       }
     }
     var imageScores = [Double](repeating: 0, count: manifest.images.count)
-    let images = try gather(own)
-    for (image, score) in zip(images, try gather(detections.map(\.score))) { imageScores[image] = score }
+    let images = try communicator.allGather(values: own)
+    for (image, score) in zip(images, try communicator.allGather(values: detections.map(\.score))) { imageScores[image] = score }
     return NormalStatistics(
       imageScore: try ScoreStatistics(imageScores),
       scales: try (0..<3).map { scale in
-        try ScoreStatistics(gather(detections.flatMap { $0.scaleMaps[scale] }).lazy.map(Double.init))
+        let values = try communicator.allGather(values: detections.flatMap { $0.scaleMaps[scale] })
+        return try ScoreStatistics(values.lazy.map(Double.init))
       },
       imageScores: imageScores)
-  }
-
-  /// The values of all ranks, in rank order.
-  private func gather<Value: BitwiseCopyable>(_ values: [Value]) throws -> [Value] {
-    try communicator.allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
-      bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
-    }
   }
 }
