@@ -1,5 +1,6 @@
 import CHDF5
 import Diagnostics
+import Glibc
 import Synchronization
 
 /// HDF5 as Debian builds it is not made for threads: one call at a time.
@@ -97,17 +98,27 @@ enum HDF5File {
   /// - Parameter fill: writes the content into the root group.
   static func bytes(_ source: String, fill: (HDF5Group) throws -> Void) throws -> [UInt8] {
     try withHDF5 {
-      let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
-      let access = try outside.check(accessList(), nil, "cannot be made")
-      defer { H5Pclose(access) }
-      try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
-      let file = try create(nameInMemory(), access: access, outside)
-      defer { H5Fclose(file) }
-      try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
-      try outside.check(H5Fflush(file, H5F_SCOPE_GLOBAL), nil, "cannot be finished")
-      let size = try outside.check(H5Fget_file_image(file, nil, 0), nil, "cannot be finished")
-      return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-        count = try outside.check(H5Fget_file_image(file, buffer.baseAddress, size), nil, "cannot be finished")
+      var memory = CHDF5_Memory()
+      defer { free(memory.bytes) }
+      return try withUnsafeMutablePointer(to: &memory) { memory in
+        let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
+        let access = try outside.check(accessList(), nil, "cannot be made")
+        defer { H5Pclose(access) }
+        try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
+        try outside.check(CHDF5_setMemory(access, memory), nil, "cannot be made")
+        let file = try create(nameInMemory(), access: access, outside)
+        do {
+          try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
+        } catch {
+          H5Fclose(file)
+          throw error
+        }
+        try outside.check(H5Fclose(file), nil, "cannot be finished")
+        let bytes = UnsafeRawBufferPointer(start: memory.pointee.bytes, count: memory.pointee.size)
+        // The memory grows in larger steps than the file, whose end the superblock tells.
+        let size = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 28, as: UInt64.self))
+        guard size <= bytes.count else { throw outside.failure(nil, "cannot be finished: it has no end") }
+        return [UInt8](bytes.prefix(Int(size)))
       }
     }
   }
