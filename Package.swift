@@ -49,12 +49,14 @@ let package = Package(
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
     .target(
-      name: "Distillation", dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
+      name: "Distillation",
+      dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
     .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
     .target(
       name: "Training",
       dependencies: [
-        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
+        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics",
+        "TensorFiles",
         "FileSystem", "Diagnostics", "TOMLKit",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

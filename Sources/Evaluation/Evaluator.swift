@@ -93,7 +93,7 @@ public final class Evaluator {
     }
   }
 
-  /// Writes `metrics.json`, `scores.csv`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective.
+  /// Writes `metrics.json`, `scores.csv`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective.
   public func evaluate() throws {
     let detections = try communicator.agree { try detectOwnImages() }
     let scores = try gather(detections.map(\.score))
@@ -101,12 +101,14 @@ public final class Evaluator {
     let highest = try gather(detections.map { Double($0.map.max() ?? 0) }).max() ?? 0
     let lowest = try gather(detections.map { Double($0.map.min() ?? 0) }).min() ?? 0
 
-    try communicator.agree { try drawOwnImages(detections, scale: heatMapScale(lowest: lowest, highest: highest)) }
+    let pictures = ResultPictures(scale: try heatMapScale(lowest: lowest, highest: highest))
+    try communicator.agree { try drawOwnImages(detections, pictures) }
     let maps = try gather(detections.flatMap(\.map))
     let seconds = try gather([inferenceSeconds]).reduce(0, +) / Double(entries.count)
     let memory = try gather([peakMemory()]).max()
     try communicator.agree {
       guard communicator.rank == 0 else { return }
+      try writeOverview(scores: scores, maps: maps, pictures)
       try writeResults(scores: scores, maxima: maxima, maps: maps, seconds: seconds, memory: memory)
     }
     team.finish()
@@ -132,16 +134,20 @@ public final class Evaluator {
     return detections
   }
 
-  private func drawOwnImages(_ detections: [Detection], scale: HeatMapScale) throws {
-    let pictures = ResultPictures(scale: scale)
+  private func drawOwnImages(_ detections: [Detection], _ pictures: ResultPictures) throws {
     for kind in Set(entries[own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
     try makeFolder("\(options.output)/maps")
     try team.run(detections.count) { index, _ in
       let entry = entries[own.lowerBound + index]
-      let image = try ImageFile.decode(entry.image.path).resized(width: side, height: side)
-      try pictures.panel(image: image, map: detections[index].map, side: side, mask: mask(of: entry))
+      try picture(of: entry, map: detections[index].map, pictures)
         .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(stem(of: entry)).png")
     }
+  }
+
+  /// The image, its heat map, and its mask if it has one, side by side.
+  private func picture(of entry: TestEntry, map: [Float], _ pictures: ResultPictures) throws -> Raster {
+    let image = try ImageFile.decode(entry.image.path).resized(width: side, height: side)
+    return try pictures.panel(image: image, map: map, side: side, mask: mask(of: entry))
   }
 
   /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
@@ -157,6 +163,18 @@ public final class Evaluator {
   }
 
   // MARK: Results
+
+  /// A sheet of the image of each kind that scores highest.
+  private func writeOverview(scores: [Double], maps: [Float], _ pictures: ResultPictures) throws {
+    let size = side * side
+    let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
+      images.max { scores[$0] < scores[$1] }
+    }
+    let sheet = try highest.sorted().map { index in
+      try picture(of: entries[index], map: Array(maps[index * size..<(index + 1) * size]), pictures)
+    }
+    try contactSheet(sheet, columns: 2).writePNG(to: "\(options.output)/overview.png")
+  }
 
   private func writeResults(
     scores: [Double], maxima: [Double], maps: [Float], seconds: Double, memory: Int?
@@ -195,12 +213,13 @@ public final class Evaluator {
     ).write(to: "\(options.output)/metrics.json")
     warnings.forEach { console.say("warning: \($0)") }
     console.say(describe(evaluation.overall))
-    console.say("metrics.json, scores.csv and maps/ are in \(options.output)")
+    console.say("metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
   }
 
   private func describe(_ metrics: DetectionMetrics) -> String {
     func shown(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
-    return "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
+    return
+      "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
   }
 
   /// The defect's pixels at the network's resolution; nil for normal images and where there is no mask.
@@ -227,7 +246,8 @@ private func openCheckpoint(_ path: String, console: Console) throws -> (Checkpo
   }
   guard let newest = try store.newestValid() else {
     throw Failure(
-      .badData, "\(path): holds no checkpoint", hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
+      .badData, "\(path): holds no checkpoint",
+      hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
   }
   return (newest.checkpoint, newest.name)
 }

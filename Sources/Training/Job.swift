@@ -18,7 +18,8 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
     }
     // Where all ranks fail alike, rank 0 says so for all.
     if communicator.rank > 0 { Thread.sleep(forTimeInterval: 1) }
-    FileHandle.standardError.write(Data("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)\n".utf8))
+    FileHandle.standardError.write(
+      Data("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)\n".utf8))
     communicator.abort(failure.code.rawValue)
   }
 }
