@@ -21,6 +21,8 @@ func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
 /// What HDF5 says of the call that has just failed.
 private func hdf5Reason() -> String {
   let reason = withUnsafeBytes(of: CHDF5_lastReason().text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  // Of a failed system call it gives the time and an address too.
+  if let words = reason.firstMatch(of: /error message = '([^']*)'/) { return String(words.1) }
   return reason.isEmpty ? "HDF5 gives no reason" : reason
 }
 
@@ -176,7 +178,8 @@ enum HDF5File {
 
 // MARK: - Writing
 
-/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first dimensions.
+/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first
+/// dimensions.
 func chunkShape(_ shape: [Int], elementSize: Int) -> [Int] {
   let most = 1 << 20
   var chunk = shape
