@@ -1,4 +1,5 @@
-// HDF5's predefined identifiers are macros that call H5open() first, which Swift does not import: each is wrapped in a function.
+// HDF5's predefined identifiers are macros that call H5open() first, which Swift does not import: each is wrapped in a
+// function.
 #pragma once
 #include <hdf5.h>
 #include <stdio.h>
@@ -46,12 +47,14 @@ static inline CHDF5_Reason CHDF5_lastReason(void) {
   return reason;
 }
 
-// HDF5 copies a file image twice by default; these hand it the caller's memory, which outlives the file and is only read.
+// HDF5 copies a file image twice by default; these hand it the caller's memory, which outlives the file and is only
+// read.
 static inline void *CHDF5_imageItself(size_t size, H5FD_file_image_op_t operation, void *image) {
   (void)size, (void)operation;
   return image;
 }
-static inline void *CHDF5_copyNothing(void *to, const void *from, size_t size, H5FD_file_image_op_t operation, void *image) {
+static inline void *CHDF5_copyNothing(
+    void *to, const void *from, size_t size, H5FD_file_image_op_t operation, void *image) {
   (void)from, (void)size, (void)operation, (void)image;
   return to;
 }
@@ -73,8 +76,8 @@ static inline herr_t CHDF5_setImage(hid_t access, const void *image, size_t size
   return status < 0 ? status : H5Pset_file_image(access, (void *)image, size);
 }
 
-// The memory of a file that the core driver makes, which stays the caller's when the file is closed. (H5Fget_file_image gives
-// the bytes of an open file, whose first checksum is wrong in the format of HDF5 1.10.)
+// The memory of a file that the core driver makes, which stays the caller's when the file is closed.
+// (H5Fget_file_image gives the bytes of an open file, whose first checksum is wrong in the format of HDF5 1.10.)
 typedef struct {
   void *bytes;
   size_t size;

@@ -2,6 +2,7 @@ import CHDF5
 import Diagnostics
 import Glibc
 import Synchronization
+import TensorFiles
 
 /// HDF5 as Debian builds it is not made for threads: one call at a time.
 private let library = Mutex(())
@@ -21,6 +22,8 @@ func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
 /// What HDF5 says of the call that has just failed.
 private func hdf5Reason() -> String {
   let reason = withUnsafeBytes(of: CHDF5_lastReason().text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  // Of a failed system call it gives the time and an address too.
+  if let words = reason.firstMatch(of: /error message = '([^']*)'/) { return String(words.1) }
   return reason.isEmpty ? "HDF5 gives no reason" : reason
 }
 
@@ -176,7 +179,8 @@ enum HDF5File {
 
 // MARK: - Writing
 
-/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first dimensions.
+/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first
+/// dimensions.
 func chunkShape(_ shape: [Int], elementSize: Int) -> [Int] {
   let most = 1 << 20
   var chunk = shape
@@ -231,7 +235,7 @@ extension HDF5Group {
   /// Its values are covered by checksums: by Fletcher-32 in chunks, or, where it is a scalar or empty and cannot have
   /// chunks, by the checksum of the object header that holds them.
   func write<Number: HDF5Number>(_ name: String, _ values: [Number], shape: [Int]) throws {
-    guard elementsFit(shape, values.count) else {
+    guard elementCount(shape) == values.count else {
       throw failure(name, "has shape \(shape) but \(values.count) values")
     }
     try values.withUnsafeBytes { bytes in
@@ -246,14 +250,6 @@ extension HDF5Group {
       try makeDataset(
         name, type: type, elementSize: H5Tget_size(type), shape: [texts.count], bytes, as: type)
     }
-  }
-
-  private func elementsFit(_ shape: [Int], _ count: Int) -> Bool {
-    shape.allSatisfy { $0 >= 0 }
-      && shape.reduce((1, false)) { product, size in
-        let (next, overflow) = product.0.multipliedReportingOverflow(by: size)
-        return (next, product.1 || overflow)
-      } == (count, false)
   }
 
   /// Calls `body` with the texts one behind the other, as long as the longest each, and with their type.

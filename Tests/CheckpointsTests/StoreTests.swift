@@ -63,7 +63,8 @@ import Testing
       ])
   }
 
-  /// Steps 1 and 2 are there and 3 is committed; every operation fails once in every way, for good (a crash) or just then.
+  /// Steps 1 and 2 are there and 3 is committed; every operation fails once in every way, for good (a crash) or just
+  /// then.
   @Test(arguments: MemoryStorage.Fault.allCases, [true, false])
   func everyFailureLeavesTheOldStateOrTheNew(_ fault: MemoryStorage.Fault, forGood: Bool) throws {
     let before = try files(steps: [1, 2])
