@@ -55,8 +55,10 @@ let package = Package(
     .target(
       name: "Training",
       dependencies: [
-        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics", "TensorFiles",
+        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics",
+        "TensorFiles",
         "FileSystem", "Diagnostics", "TOMLKit",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(name: "Reports", dependencies: ["Imagery", "Metrics", "FileSystem", "Diagnostics"]),
 
@@ -66,11 +68,16 @@ let package = Package(
         "Training", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Numerics",
+        "TensorFiles", "FileSystem", "Diagnostics",
+      ]),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "FileSystem",
-        "Diagnostics",
+        "Evaluation", "Training", "Distillation", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -90,8 +97,8 @@ let package = Package(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "DistillationTests", dependencies: ["Distillation", "Diagnostics"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
+      name: "CheckpointsTests",
+      dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),

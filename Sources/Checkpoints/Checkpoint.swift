@@ -21,8 +21,8 @@ public struct NormalStatistics: Sendable, Equatable {
 
 /// The whole state of a training run between two steps.
 ///
-/// Nothing in it depends on when, where or on how many ranks the run was made. Tensors are ordered by the bytes of their
-/// names, in whatever order they are given.
+/// Nothing in it depends on when, where or on how many ranks the run was made. Tensors are ordered by the bytes of
+/// their names, in whatever order they are given.
 public struct Checkpoint: Sendable, Equatable {
   /// The version of the files written; later ones are rejected in reading.
   public static let formatVersion = 1

@@ -20,8 +20,8 @@ enum Place {
 extension Checkpoint {
   /// The state as an HDF5 file. Equal states give equal bytes.
   ///
-  /// - Throws: ``Failure`` with code `internalError` where the state contradicts itself: names that occur twice or cannot
-  ///   be keys, shapes that do not fit, moments of no parameter.
+  /// - Throws: ``Failure`` with code `internalError` where the state contradicts itself: names that occur twice or
+  ///   cannot be keys, shapes that do not fit, moments of no parameter.
   public func encoded() throws -> [UInt8] {
     let source = "checkpoint of step \(step)"
     if let inconsistency { throw Failure(.internalError, "\(source): \(inconsistency)") }

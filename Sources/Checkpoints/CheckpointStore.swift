@@ -52,7 +52,8 @@ public final class CheckpointStore: Sendable {
   /// Writes a checkpoint, and then removes those older than the newest `keep` valid ones.
   ///
   /// - Returns: the name, hash and size of the file written.
-  /// - Throws: ``Failure`` where the checkpoint could not be written or made durable. What cannot be removed is a warning.
+  /// - Throws: ``Failure`` where the checkpoint could not be written or made durable. What cannot be removed is a
+  ///   warning.
   @discardableResult
   public func commit(_ checkpoint: Checkpoint) throws -> (name: String, sha256: String, byteCount: Int) {
     let bytes = try checkpoint.encoded()

@@ -1,6 +1,8 @@
 import CHDF5
 import Diagnostics
+import Glibc
 import Synchronization
+import TensorFiles
 
 /// HDF5 as Debian builds it is not made for threads: one call at a time.
 private let library = Mutex(())
@@ -20,6 +22,8 @@ func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
 /// What HDF5 says of the call that has just failed.
 private func hdf5Reason() -> String {
   let reason = withUnsafeBytes(of: CHDF5_lastReason().text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  // Of a failed system call it gives the time and an address too.
+  if let words = reason.firstMatch(of: /error message = '([^']*)'/) { return String(words.1) }
   return reason.isEmpty ? "HDF5 gives no reason" : reason
 }
 
@@ -97,17 +101,27 @@ enum HDF5File {
   /// - Parameter fill: writes the content into the root group.
   static func bytes(_ source: String, fill: (HDF5Group) throws -> Void) throws -> [UInt8] {
     try withHDF5 {
-      let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
-      let access = try outside.check(accessList(), nil, "cannot be made")
-      defer { H5Pclose(access) }
-      try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
-      let file = try create(nameInMemory(), access: access, outside)
-      defer { H5Fclose(file) }
-      try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
-      try outside.check(H5Fflush(file, H5F_SCOPE_GLOBAL), nil, "cannot be finished")
-      let size = try outside.check(H5Fget_file_image(file, nil, 0), nil, "cannot be finished")
-      return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-        count = try outside.check(H5Fget_file_image(file, buffer.baseAddress, size), nil, "cannot be finished")
+      var memory = CHDF5_Memory()
+      defer { free(memory.bytes) }
+      return try withUnsafeMutablePointer(to: &memory) { memory in
+        let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
+        let access = try outside.check(accessList(), nil, "cannot be made")
+        defer { H5Pclose(access) }
+        try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
+        try outside.check(CHDF5_setMemory(access, memory), nil, "cannot be made")
+        let file = try create(nameInMemory(), access: access, outside)
+        do {
+          try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
+        } catch {
+          H5Fclose(file)
+          throw error
+        }
+        try outside.check(H5Fclose(file), nil, "cannot be finished")
+        let bytes = UnsafeRawBufferPointer(start: memory.pointee.bytes, count: memory.pointee.size)
+        // The memory grows in larger steps than the file, whose end the superblock tells.
+        let size = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 28, as: UInt64.self))
+        guard size <= bytes.count else { throw outside.failure(nil, "cannot be finished: it has no end") }
+        return [UInt8](bytes.prefix(Int(size)))
       }
     }
   }
@@ -165,7 +179,8 @@ enum HDF5File {
 
 // MARK: - Writing
 
-/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first dimensions.
+/// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first
+/// dimensions.
 func chunkShape(_ shape: [Int], elementSize: Int) -> [Int] {
   let most = 1 << 20
   var chunk = shape
@@ -220,7 +235,7 @@ extension HDF5Group {
   /// Its values are covered by checksums: by Fletcher-32 in chunks, or, where it is a scalar or empty and cannot have
   /// chunks, by the checksum of the object header that holds them.
   func write<Number: HDF5Number>(_ name: String, _ values: [Number], shape: [Int]) throws {
-    guard elementsFit(shape, values.count) else {
+    guard elementCount(shape) == values.count else {
       throw failure(name, "has shape \(shape) but \(values.count) values")
     }
     try values.withUnsafeBytes { bytes in
@@ -235,14 +250,6 @@ extension HDF5Group {
       try makeDataset(
         name, type: type, elementSize: H5Tget_size(type), shape: [texts.count], bytes, as: type)
     }
-  }
-
-  private func elementsFit(_ shape: [Int], _ count: Int) -> Bool {
-    shape.allSatisfy { $0 >= 0 }
-      && shape.reduce((1, false)) { product, size in
-        let (next, overflow) = product.0.multipliedReportingOverflow(by: size)
-        return (next, product.1 || overflow)
-      } == (count, false)
   }
 
   /// Calls `body` with the texts one behind the other, as long as the longest each, and with their type.
@@ -471,7 +478,8 @@ extension HDF5Group {
     return try body(attribute, type, try extent(name, space: space, type: type).count)
   }
 
-  private func openDataset<Result>(
+  /// Calls `body` with a dataset, its type, its shape and its number of elements.
+  func openDataset<Result>(
     _ name: String, body: (hid_t, hid_t, [Int], Int) throws -> Result
   ) throws -> Result {
     guard try has(name) else { throw failure(name, "is missing") }

@@ -5,8 +5,8 @@ import TensorFiles
 /// HDF5 files of a network's weights: one dataset a tensor, named as PyTorch names it.
 public enum HDF5TensorFile {
   /// Reads the teacher of a checkpoint, or else all floating-point datasets at the root of the file.
-  /// - Throws: ``Failure`` with code `badData` where the file is absent, damaged or holds no weights, `inputOutput` where it
-  ///   cannot be read.
+  /// - Throws: ``Failure`` with code `badData` where the file is absent, damaged or holds no weights, `inputOutput`
+  ///   where it cannot be read.
   public static func read(path: String) throws -> TensorTable {
     let tensors = try HDF5File.read(readFile(path), source: path) { root in
       guard try root.has(Place.teacher) else { return try floatTensors(root) }
@@ -27,8 +27,8 @@ public enum HDF5TensorFile {
   }
 
   /// Writes tensors as float32 datasets at the root of a new file.
-  /// - Throws: ``Failure`` with code `internalError` where names or shapes are impossible, `inputOutput` where the file cannot
-  ///   be written.
+  /// - Throws: ``Failure`` with code `internalError` where names or shapes are impossible, `inputOutput` where the
+  ///   file cannot be written.
   public static func write(_ tensors: [NamedTensor], to path: String) throws {
     let ordered = tensors.sorted { precedesInBytes($0.name, $1.name) }
     try writeFile(path, bytes: HDF5File.bytes(path) { try $0.write(ordered) })

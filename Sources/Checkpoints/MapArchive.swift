@@ -4,8 +4,8 @@ import FileSystem
 
 /// An HDF5 file of anomaly maps, written image by image: memory holds one map at a time.
 ///
-/// `/maps` is float32 `[n, size, size]`, one image a chunk, with the attribute `scales`; `/paths` and `/scores` say which
-/// images they are of and how these scored. The file has its name once ``finish()`` returns.
+/// `/maps` is float32 `[n, size, size]`, one image a chunk, with the attribute `scales`; `/paths` and `/scores` say
+/// which images they are of and how these scored. The file has its name once ``finish()`` returns.
 public final class MapArchive {
   private let path: String
   private let size: Int

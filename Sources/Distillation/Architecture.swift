@@ -53,9 +53,15 @@ public struct Architecture: Sendable {
   /// The convolutions that bring scales 1 (two of them) and 2 to the resolution of scale 3.
   public var fusionConvolutions: [UnitDescription] {
     [
-      unit("bn.conv1", "bn.bn1", convolution(channels(ofScale: 1), channels(ofScale: 2), kernel: 3, stride: 2, side: side(ofScale: 1))),
-      unit("bn.conv2", "bn.bn2", convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
-      unit("bn.conv3", "bn.bn3", convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
+      unit(
+        "bn.conv1", "bn.bn1",
+        convolution(channels(ofScale: 1), channels(ofScale: 2), kernel: 3, stride: 2, side: side(ofScale: 1))),
+      unit(
+        "bn.conv2", "bn.bn2",
+        convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
+      unit(
+        "bn.conv3", "bn.bn3",
+        convolution(channels(ofScale: 2), channels(ofScale: 3), kernel: 3, stride: 2, side: side(ofScale: 2))),
     ]
   }
 

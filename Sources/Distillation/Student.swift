@@ -54,7 +54,9 @@ public final class Student {
     guard loss.isFinite else {
       throw Failure(
         .internalError, "the loss is \(loss)",
-        hint: "the last checkpoint is intact; a lower --learning-rate may help, and so may a look at the images of this step")
+        hint:
+          "the last checkpoint is intact; a lower --learning-rate may help, and so may a look at the images of this step"
+      )
     }
     try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in
       try self.loss.backward(scale: scale, teacher: features, student: rebuilt, into: target)

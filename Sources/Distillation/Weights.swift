@@ -34,7 +34,9 @@ public struct TeacherWeights: Sendable {
   /// - Throws: `Failure(.badData)` that names what is missing, of another shape, not finite, or belongs to another architecture.
   public init(_ table: TensorTable, for architecture: Architecture) throws {
     let needed = architecture.teacherUnits.flatMap(\.tensors)
-    let tensors = try needed.map { NamedTensor(name: $0.name, shape: $0.shape, values: try table.take($0.name, shape: $0.shape)) }
+    let tensors = try needed.map {
+      NamedTensor(name: $0.name, shape: $0.shape, values: try table.take($0.name, shape: $0.shape))
+    }
     let known = Set(needed.map(\.name))
     let surplus = table.names.filter { name in
       !known.contains(name) && !name.hasPrefix("fc.") && !name.hasPrefix("layer4.")
@@ -45,7 +47,8 @@ public struct TeacherWeights: Sendable {
       throw Failure(
         .badData,
         "\(table.source): \(surplus.count) tensors have no place in \(architecture.model.backbone.rawValue): \(some)"
-          + (surplus.count > 3 ? ", …" : ""), hint: "the file is of another architecture: choose --backbone accordingly")
+          + (surplus.count > 3 ? ", …" : ""), hint: "the file is of another architecture: choose --backbone accordingly"
+      )
     }
     if let broken = tensors.first(where: { !$0.values.allSatisfy(\.isFinite) }) {
       throw Failure(.badData, "\(table.source): tensor \"\(broken.name)\" holds values that are not finite")

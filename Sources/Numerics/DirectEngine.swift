@@ -17,7 +17,8 @@ public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
   public init(team: ThreadTeam) throws {
     guard Self.isAvailable else {
       throw Failure(
-        .configuration, "this build has no oneDNN", hint: "use the engine openblas, or install libdnnl-dev and build again")
+        .configuration, "this build has no oneDNN",
+        hint: "use the engine openblas, or install libdnnl-dev and build again")
     }
     self.team = team
   }

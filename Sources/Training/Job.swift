@@ -1,3 +1,4 @@
+import ArgumentParser
 import Collectives
 import Diagnostics
 import Foundation
@@ -17,7 +18,27 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
     }
     // Where all ranks fail alike, rank 0 says so for all.
     if communicator.rank > 0 { Thread.sleep(forTimeInterval: 1) }
-    FileHandle.standardError.write(Data("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)\n".utf8))
+    FileHandle.standardError.write(
+      Data("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)\n".utf8))
     communicator.abort(failure.code.rawValue)
+  }
+}
+
+/// Parses the command line and runs a tool; ends the process with a sysexits code. The message is rank 0's, the code the same on every rank.
+public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: String) {
+  do {
+    var command = try Command.parseAsRoot()
+    try command.run()
+  } catch {
+    let failure = error as? Failure
+    let code = failure?.code.rawValue ?? Command.exitCode(for: error).rawValue
+    guard LaunchEnvironment.current.rank == 0 else {
+      // mpirun ends all ranks as soon as one ends with an error: rank 0 needs the time to say which.
+      if code != 0 { Thread.sleep(forTimeInterval: 1) }
+      exit(code)
+    }
+    guard let failure else { Command.exit(withError: error) }
+    FileHandle.standardError.write(Data("\(tool): \(failure)\n".utf8))
+    exit(code)
   }
 }

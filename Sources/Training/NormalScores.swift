@@ -18,25 +18,22 @@ extension Trainer {
       return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
         let images = Array(own[start..<min(start + capacity, own.count)])
         try source.features(images, into: features)
-        console.progress(start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
+        console.progress(
+          start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
         return try detector.detect(features.features, images: images.count)
       }
     }
     var imageScores = [Double](repeating: 0, count: manifest.images.count)
-    let images = try gather(own)
-    for (image, score) in zip(images, try gather(detections.map(\.score))) { imageScores[image] = score }
+    let images = try communicator.allGather(values: own)
+    for (image, score) in zip(images, try communicator.allGather(values: detections.map(\.score))) {
+      imageScores[image] = score
+    }
     return NormalStatistics(
       imageScore: try ScoreStatistics(imageScores),
       scales: try (0..<3).map { scale in
-        try ScoreStatistics(gather(detections.flatMap { $0.scaleMaps[scale] }).lazy.map(Double.init))
+        let values = try communicator.allGather(values: detections.flatMap { $0.scaleMaps[scale] })
+        return try ScoreStatistics(values.lazy.map(Double.init))
       },
       imageScores: imageScores)
-  }
-
-  /// The values of all ranks, in rank order.
-  private func gather<Value: BitwiseCopyable>(_ values: [Value]) throws -> [Value] {
-    try communicator.allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
-      bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
-    }
   }
 }

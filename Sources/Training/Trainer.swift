@@ -81,7 +81,8 @@ public final class Trainer {
       try adam.update(step: step + 1)
 
       losses.append(loss)
-      let event = clock.event(step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: loss, batch: student.step.batch)
+      let event = clock.event(
+        step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: loss, batch: student.step.batch)
       try log?.append(event)
       console.progress(step, of: stepCount, describe(event))
       if step < stepCount, isCheckpointDue {

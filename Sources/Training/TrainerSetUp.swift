@@ -35,7 +35,9 @@ extension Trainer {
     let teacher = try communicator.agree { try TeacherWeights(source: configuration.teacher, for: architecture) }
     try communicator.compareAcrossRanks(teacher.hash, what: "the teacher's weights")
     if TeacherWeights.isUntrained(configuration.teacher) {
-      console.say("warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection")
+      console.say(
+        "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
+      )
     }
 
     let run = RunFolder(configuration.output)
@@ -152,12 +154,14 @@ private func check(
   }
   guard checkpoint.dataFingerprint == manifest.fingerprint else {
     throw Failure(
-      .badData, "the run cannot go on from its checkpoint: \(manifest.root) does not hold the images that it began with",
+      .badData,
+      "the run cannot go on from its checkpoint: \(manifest.root) does not hold the images that it began with",
       hint: hint)
   }
   guard checkpoint.teacherHash == teacher.hash else {
     throw Failure(
-      .badData, "the run cannot go on from its checkpoint: \(configuration.teacher) is not the teacher that it began with",
+      .badData,
+      "the run cannot go on from its checkpoint: \(configuration.teacher) is not the teacher that it began with",
       hint: hint)
   }
 }

@@ -1,1 +1,6 @@
-print("rd-eval")
+import Diagnostics
+import Numerics
+import Training
+
+fitMatrixProductsToProcessor()
+runCommand(EvaluationCommand.self, named: "rd-eval")

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Collectives
+import Diagnostics
+import Distillation
+import Evaluation
+import Training
+
+/// The command line of rd-eval.
+struct EvaluationCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rd-eval",
+    abstract: "Scores test images with a trained checkpoint and measures how well that finds the defects.",
+    usage: """
+      rd-eval RUN_OR_CHECKPOINT --data DIR [--category NAME] --output OUT [options]
+      mpirun -n 8 rd-eval RUN_OR_CHECKPOINT --data DIR --output OUT
+      """,
+    discussion: """
+      OUT gets metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
+      The numbers do not depend on the number of ranks.
+      """,
+    version: versionText(tool: "rd-eval"))
+
+  @Argument(help: "The folder that rd-train wrote to, whose newest valid checkpoint is taken, or a checkpoint.")
+  var checkpoint: String
+
+  @Option(
+    help: ArgumentHelp("folder of the data set, in the layout of MVTec AD", valueName: "folder"), completion: .directory
+  )
+  var data: String
+
+  @Option(help: ArgumentHelp("subfolder of the data set to evaluate on", valueName: "name"))
+  var category: String?
+
+  @Option(help: ArgumentHelp("folder for the results", valueName: "folder"), completion: .directory)
+  var output: String
+
+  @Option(
+    help: ArgumentHelp("the teacher's weights, where the checkpoint holds only their hash", valueName: "file"),
+    completion: .file())
+  var teacher: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "the scales whose maps are added: \(ScoredScales.accepted.joined(separator: ", "))", valueName: "scales"))
+  var scales = "M1+M2+M3"
+
+  @Option(
+    help: ArgumentHelp("an image's score: the largest value of its map (max), or the sum (sum)", valueName: "name"))
+  var score = "max"
+
+  @Option(help: ArgumentHelp("what computes the convolutions: openblas or onednn", valueName: "name"))
+  var engine = "openblas"
+
+  @Option(
+    help: ArgumentHelp(
+      "threads of a rank (default: the allowed cores, divided by the ranks that share them)", valueName: "n"))
+  var threads: Int?
+
+  func run() throws {
+    let options = EvaluationOptions(
+      checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
+      scales: try ScoredScales(scales), score: try word(score, for: "--score"),
+      engine: try word(engine, for: "--engine"),
+      threads: threads)
+    if let threads, threads < 1 { throw Failure(.usage, "--threads \(threads): must be at least 1") }
+    let communicator = try MPICommunicator.start()
+    try runJob(tool: "rd-eval", over: communicator) {
+      try Evaluator(options, over: communicator, console: Console(rank: communicator.rank)).evaluate()
+    }
+  }
+
+  private func word<Word: RawRepresentable & CaseIterable>(_ text: String, for option: String) throws -> Word
+  where Word.RawValue == String {
+    if let word = Word(rawValue: text) { return word }
+    let words = Word.allCases.map(\.rawValue)
+    throw Failure(
+      .usage, "\(option) \(text): must be \(words.joined(separator: " or "))",
+      hint: suggestion(for: text, among: words).map { "did you mean \($0)?" })
+  }
+}
