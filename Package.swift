@@ -97,13 +97,17 @@ let package = Package(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(
+      name: "DistillationTests", dependencies: ["Distillation", "Diagnostics"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
+    .testTarget(
       name: "CheckpointsTests",
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
     .testTarget(
-      name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train", "TestSupport"]),
+      name: "TrainingTests",
+      dependencies: ["Training", "Distillation", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

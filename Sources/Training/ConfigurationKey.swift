@@ -114,7 +114,7 @@ extension TrainingConfiguration.Key {
         \.logicalShards, "parts into which the training set is cut, on any number of ranks", count, valid: isCount)
     case .threads:
       Setting(
-        \.threads, "threads of a rank", count, otherwise: "the allowed cores, divided by the ranks of the host",
+        \.threads, "threads of a rank", count, otherwise: "the allowed cores, divided by the ranks that share them",
         valid: isCount)
     case .engine:
       Setting(\.engine, "what computes the convolutions")

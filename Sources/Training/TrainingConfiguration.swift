@@ -44,7 +44,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
   // MARK: Execution
 
-  /// Threads of a rank; without a number, the cores it may use divided by the ranks of its host.
+  /// Threads of a rank; without a number, the cores it may use, divided by the ranks that share them.
   public var threads: Int?
   public var engine = Engine.openBLAS
   public var featureCache = FeatureCache.automatic

@@ -1,4 +1,5 @@
 import Foundation
+import Imagery
 import Testing
 import Training
 
@@ -8,6 +9,8 @@ import Training
     let code: Int32
     let output: String
     let errors: String
+    /// The `config.toml` of the run, where it came so far.
+    let configuration: String?
   }
 
   /// The tools lie beside the test bundle.
@@ -16,17 +19,21 @@ import Training
     FileManager.default.isExecutableFile(atPath: $0)
   }
 
+  /// The output folder is `run`.
   /// - Parameters:
   ///   - file: what `rd-train.toml` in the current folder holds, if there is one.
+  ///   - prepare: is given the current folder before the tool is started in it.
   ///   - environment: what is added to an environment that no launcher has touched.
   ///   - ranks: how many mpirun starts; without a number, the tool is run by itself.
   private func run(
-    _ arguments: [String], file: String? = nil, environment: [String: String] = [:], ranks: Int? = nil
+    _ arguments: [String], file: String? = nil, environment: [String: String] = [:], ranks: Int? = nil,
+    prepare: (URL) throws -> Void = { _ in }
   ) throws -> Outcome {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("rd train \(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     if let file { try Data(file.utf8).write(to: folder.appendingPathComponent("rd-train.toml")) }
+    try prepare(folder)
 
     let tool = Self.products.appendingPathComponent("rd-train").path
     let launcher = try ranks.map { [try #require(Self.mpirun), "--oversubscribe", "-n", String($0)] } ?? []
@@ -49,36 +56,40 @@ import Training
     return Outcome(
       code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
       output: try String(contentsOf: outputFile, encoding: .utf8),
-      errors: try String(contentsOf: errorFile, encoding: .utf8))
+      errors: try String(contentsOf: errorFile, encoding: .utf8),
+      configuration: try? String(contentsOf: folder.appendingPathComponent("run/config.toml"), encoding: .utf8))
   }
 
   private static let required = ["--data", "a folder/with spaces", "--teacher", "random:1", "--output", "run"]
-  private static let requiredFile = "data = 'd'\nteacher = 'random:1'\noutput = 'o'\n"
+  private static let requiredFile = "data = 'd'\nteacher = 'random:1'\noutput = 'run'\n"
 
   // MARK: What is understood
 
-  @Test func optionsReachTheConfiguration() throws {
+  @Test func aRunTrainsAsTheFileAndTheOptionsSay() throws {
     let outcome = try run(
-      Self.required + [
-        "--image-size=128", "--no-embed-teacher", "--checkpoint-every", "500 steps", "--adam-beta1", "0.9",
-      ])
-    #expect(outcome.code == 0)
-    let configuration = try TrainingConfiguration(toml: outcome.output, file: "output")
-    #expect(configuration.data == "a folder/with spaces" && configuration.imageSize == 128)
+      [
+        "--data", "a folder/with spaces", "--category=surface", "--image-size=32", "--max-steps", "1",
+        "--no-embed-teacher", "--checkpoint-every", "500 steps", "--adam-beta1", "0.9",
+      ], file: Self.requiredFile + "backbone = 'resnet18'\nmax_steps = 9\nseed = 9"
+    ) { folder in
+      try SyntheticDataSet.write(
+        to: folder.appendingPathComponent("a folder/with spaces").path, seed: 1, imageSize: 64, trainingCount: 3,
+        goodTestCount: 0, defectsPerKind: 0)
+    }
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let configuration = try TrainingConfiguration(toml: #require(outcome.configuration), file: "config.toml")
+    #expect(configuration.data == "a folder/with spaces" && configuration.imageSize == 32)
+    #expect(configuration.maxSteps == 1 && configuration.seed == 9 && configuration.backbone == .resNet18)
     #expect(!configuration.embedTeacher && configuration.checkpointEvery == .steps(500))
     #expect(configuration.adamBeta1 == 0.9)
+    #expect(outcome.errors.contains("UNTRAINED") && outcome.errors.contains("run/checkpoints/step-00000001.h5"))
   }
 
-  @Test func theFileOfTheFolderIsReadAndOverridden() throws {
-    let outcome = try run(["--epochs", "3"], file: Self.requiredFile + "epochs = 2\nseed = 9")
-    #expect(outcome.code == 0)
-    let configuration = try TrainingConfiguration(toml: outcome.output, file: "output")
-    #expect(configuration.epochs == 3 && configuration.seed == 9 && configuration.data == "d")
-  }
-
-  @Test func anotherFileTakesItsPlace() throws {
-    let outcome = try run(["--config", "./rd-train.toml"], file: Self.requiredFile + "seed = 4")
-    #expect(outcome.code == 0 && outcome.output.contains("seed = 4"))
+  @Test func anotherFileTakesThePlaceOfTheFoldersOwn() throws {
+    let outcome = try run(["--config", "other.toml"], file: "x = 1") { folder in
+      try Data(Self.requiredFile.utf8).write(to: folder.appendingPathComponent("other.toml"))
+    }
+    #expect(outcome.code == 65 && outcome.errors == "rd-train: d: no such folder\n")
     let missing = try run(["--config", "other.toml"], file: Self.requiredFile)
     #expect(missing.code == 78)
     #expect(missing.errors.hasPrefix("rd-train: other.toml: cannot be read: No such file or directory"))
@@ -131,6 +142,17 @@ import Training
     #expect(outcome.errors.contains("rd-train.toml:5: image_size = 100"))
   }
 
+  @Test func whatCannotBeTrainedOnIsBadData() throws {
+    let absent = try run(["--data", "elsewhere"], file: Self.requiredFile)
+    #expect(absent.code == 65 && absent.errors == "rd-train: elsewhere: no such folder\n")
+    #expect(absent.configuration == nil)
+    let empty = try run([], file: Self.requiredFile) { folder in
+      try FileManager.default.createDirectory(
+        at: folder.appendingPathComponent("d/train/good"), withIntermediateDirectories: true)
+    }
+    #expect(empty.code == 65 && empty.errors.hasPrefix("rd-train: d/train/good: no pictures\n"))
+  }
+
   // MARK: Ranks
 
   @Test(arguments: ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"])
@@ -151,7 +173,11 @@ import Training
   }
 
   @Test(
-    .enabled(if: mpirun != nil), arguments: [(nil, 64, "--data is missing"), ("seeed = 1", 78, "unknown key 'seeed'")])
+    .enabled(if: mpirun != nil),
+    arguments: [
+      (nil, 64, "--data is missing"), ("seeed = 1", 78, "unknown key 'seeed'"), (requiredFile, 65, "d: no such folder"),
+      (requiredFile + "logical_shards = 3", 64, "4 ranks cannot share 3 logical shards"),
+    ])
   func underMpirunAnErrorIsSaidOnce(file: String?, code: Int32, message: String) throws {
     let outcome = try run([], file: file, ranks: 4)
     #expect(outcome.code == code)
