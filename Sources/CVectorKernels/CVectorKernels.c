@@ -260,11 +260,3 @@ void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t ch
         }
     }
 }
-
-void rd_transpose(const float *from, ptrdiff_t rows, ptrdiff_t columns, float *to) {
-  enum { B = 32 };
-  for (ptrdiff_t r0 = 0; r0 < rows; r0 += B)
-    for (ptrdiff_t c0 = 0; c0 < columns; c0 += B)
-      for (ptrdiff_t r = r0; r < rows && r < r0 + B; r++)
-        for (ptrdiff_t c = c0; c < columns && c < c0 + B; c++) to[c * rows + r] = from[r * columns + c];
-}

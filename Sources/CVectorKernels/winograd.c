@@ -42,6 +42,27 @@ INLINE void weight_transform(const lanes *g, int stride, lanes *t, int t_stride)
   t[5 * t_stride] = g[2 * stride];
 }
 
+// One row or column of A y, the adjoint of the output transform.
+INLINE void output_adjoint(const lanes *y, int stride, lanes *t, int t_stride) {
+  lanes even = y[0] + y[2 * stride], odd = y[stride] + y[3 * stride];
+  lanes even2 = y[0] + 4.0f * y[2 * stride], odd2 = 2.0f * y[stride] + 8.0f * y[3 * stride];
+  t[0] = y[0];
+  t[t_stride] = even + odd;
+  t[2 * t_stride] = even - odd;
+  t[3 * t_stride] = even2 + odd2;
+  t[4 * t_stride] = even2 - odd2;
+  t[5 * t_stride] = y[3 * stride];
+}
+
+// One row or column of G^T m, the adjoint of the weight transform.
+INLINE void weight_adjoint(const lanes *m, int stride, lanes *t, int t_stride) {
+  lanes s1 = (1.0f / 6) * (m[stride] + m[2 * stride]), d1 = (1.0f / 6) * (m[2 * stride] - m[stride]);
+  lanes s2 = (1.0f / 24) * (m[3 * stride] + m[4 * stride]), d2 = (1.0f / 12) * (m[3 * stride] - m[4 * stride]);
+  t[0] = 0.25f * m[0] - s1 + s2;
+  t[t_stride] = d1 + d2;
+  t[2 * t_stride] = 4.0f * s2 - s1 + m[5 * stride];
+}
+
 INLINE void load(lanes *v, const float *p, ptrdiff_t count) {
   if (count >= LANES) {
     memcpy(v, p, sizeof *v);
@@ -56,11 +77,11 @@ INLINE void store(float *p, const lanes *v, ptrdiff_t count) {
 }
 
 DISPATCHED
-void rd_winograd_weights(const float *weights, ptrdiff_t plane, ptrdiff_t first, ptrdiff_t count, float *transformed) {
+void rd_winograd_weights(const float *weights, ptrdiff_t plane, int turned, ptrdiff_t first, ptrdiff_t count, float *transformed) {
   for (ptrdiff_t i = first; i < first + count; i += LANES) {
     ptrdiff_t rest = first + count - i;
     lanes g[9], half[18], u[36];
-    for (int k = 0; k < 9; k++) load(&g[k], weights + k * plane + i, rest);
+    for (int k = 0; k < 9; k++) load(&g[k], weights + (turned ? 8 - k : k) * plane + i, rest);
     for (int k = 0; k < 3; k++) weight_transform(g + k, 3, half + k, 3);
     for (int k = 0; k < 6; k++) weight_transform(half + 3 * k, 1, u + 6 * k, 1);
     for (int k = 0; k < 36; k++) store(transformed + k * plane + i, &u[k], rest);
@@ -110,5 +131,40 @@ void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t hei
         for (ptrdiff_t j = 0; j < 4 && left + j < width; j++)
           store(target + ((top + i) * width + left + j) * channels + c, &o[4 * i + j], count);
     }
+  }
+}
+
+DISPATCHED
+void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
+                                float *transformed, ptrdiff_t plane) {
+  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4;
+  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += channels) {
+    ptrdiff_t top = tile / across % down * 4, left = tile % across * 4;
+    const float *source = dy + tile / (across * down) * height * width * channels;
+    for (ptrdiff_t c = 0; c < channels; c += LANES) {
+      ptrdiff_t count = channels - c;
+      lanes y[16], half[24], m[36];
+      for (ptrdiff_t i = 0; i < 4; i++)
+        for (ptrdiff_t j = 0; j < 4; j++)
+          if (top + i < height && left + j < width)
+            load(&y[4 * i + j], source + ((top + i) * width + left + j) * channels + c, count);
+          else
+            memset(&y[4 * i + j], 0, sizeof(lanes));
+      for (int k = 0; k < 4; k++) output_adjoint(y + k, 4, half + k, 4);
+      for (int k = 0; k < 6; k++) output_adjoint(half + 4 * k, 1, m + 6 * k, 1);
+      for (int k = 0; k < 36; k++) store(transformed + k * plane + c, &m[k], count);
+    }
+  }
+}
+
+DISPATCHED
+void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, float *weights) {
+  for (ptrdiff_t i = 0; i < plane; i += LANES) {
+    ptrdiff_t rest = plane - i;
+    lanes m[36], half[18], g[9];
+    for (int k = 0; k < 36; k++) load(&m[k], transformed + k * plane + i, rest);
+    for (int k = 0; k < 6; k++) weight_adjoint(m + k, 6, half + k, 6);
+    for (int k = 0; k < 3; k++) weight_adjoint(half + 6 * k, 1, g + 3 * k, 1);
+    for (int k = 0; k < 9; k++) store(weights + k * plane + i, &g[k], rest);
   }
 }

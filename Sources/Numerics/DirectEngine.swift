@@ -4,8 +4,7 @@ import Diagnostics
 /// Convolutions by oneDNN's direct kernels, single precision.
 public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
   public let team: ThreadTeam
-  /// One shard's weight gradient after another.
-  private let partials = FloatBuffer()
+  private let partials: ShardPartials
 
   /// Whether this build holds oneDNN.
   public static var isAvailable: Bool { rd_dnn_available() != 0 }
@@ -21,10 +20,11 @@ public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
         hint: "use the engine openblas, or install libdnnl-dev and build again")
     }
     self.team = team
+    partials = ShardPartials(team: team)
   }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
-    partials.grow(to: shape.weightCount * shards)
+    partials.reserve(weightCount: shape.weightCount, shards: shards)
   }
 
   public func forward(
@@ -55,33 +55,16 @@ public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: Range<Int>, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    let count = shape.weightCount
-    func place(_ shard: Int) -> UnsafeMutablePointer<Float> { partials.pointer + shard * count }
-    try team.run(shards.count) { shard, _ in
-      let images = shards[shard]
-      guard !images.isEmpty else { return }
+    try partials.weightGradient(count: shape.weightCount, shards: shards, sum: sum) { images, _, output in
       var layer = rd_dnn_shape(shape)
       try check(
         rd_dnn_weight_gradient(
           &layer, Int32(images.count), x + images.lowerBound * shape.inputCount,
-          dy + images.lowerBound * shape.outputCount, place(shard)))
-    }
-    let blocks = (count + Self.block - 1) / Self.block
-    try team.run(blocks) { index, thread in
-      let block = index * Self.block..<min((index + 1) * Self.block, count)
-      try sum(block, thread) { shard, output in
-        if shards[shard].isEmpty {
-          output.update(repeating: 0, count: block.count)
-        } else {
-          output.update(from: place(shard) + block.lowerBound, count: block.count)
-        }
-      }
+          dy + images.lowerBound * shape.outputCount, output))
     }
   }
 
-  public func largestBlock(_ shape: ConvolutionShape) -> Int { min(Self.block, shape.weightCount) }
-
-  private static let block = 1 << 14
+  public func largestBlock(_ shape: ConvolutionShape) -> Int { min(ShardPartials.block, shape.weightCount) }
 
   /// Gives each thread an equal part of the images.
   private func split(_ images: Int, _ call: (Range<Int>) -> Int32) throws {

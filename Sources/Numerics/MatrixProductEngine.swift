@@ -6,8 +6,6 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
 
   /// For each thread, room for patches.
   private let patches: [FloatBuffer]
-  /// Weights turned around for an input gradient.
-  private let flipped = FloatBuffer()
   private let winograd: WinogradConvolution
 
   /// What the patches of one block may take, in floats: half of it is a share of the second-level cache.
@@ -32,8 +30,10 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     }
     if geometry.inputGradientIsScattered { room = max(room, shape.outputPixels * geometry.patchLength) }
     for buffer in patches { buffer.grow(to: room) }
-    flipped.grow(to: shape.weightCount)
     if WinogradConvolution.applies(to: shape) { winograd.reserve(shape, images: images) }
+    if shards > 0, WinogradConvolution.appliesToWeightGradient(of: shape) {
+      winograd.reserveWeightGradient(shape, shards: shards)
+    }
   }
 
   public func forward(
@@ -41,7 +41,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if WinogradConvolution.applies(to: shape) {
-      try winograd.convolve(shape, images: images, x: x, weights: weights, into: y)
+      try winograd.forward(shape, images: images, x: x, weights: weights, into: y)
     } else {
       try multiplyPatches(
         Geometry(shape).forwardProduct, images: images, x: x,
@@ -53,32 +53,14 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
-    let geometry = Geometry(shape)
-    if geometry.inputGradientIsScattered {
-      try scatterInputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
-      return
-    }
-    if shape.isTransposed || shape.kernel == 1 {
-      // A product with the transposed weights.
-      try multiplyPatches(
-        geometry.inputGradientProduct, images: images, x: dy,
-        weights: Matrix(start: weights, stride: geometry.columns, isTransposed: true), into: dx)
-      return
-    }
-    // A convolution with the weights turned by half a turn, input and output channels exchanged.
-    let taps = shape.kernel * shape.kernel
-    let tapCount = shape.inputChannels * shape.outputChannels
-    try team.run(taps) { tap, _ in
-      rd_transpose(
-        weights + tap * tapCount, shape.inputChannels, shape.outputChannels,
-        flipped.pointer + (taps - 1 - tap) * tapCount)
-    }
     if WinogradConvolution.applies(to: shape) {
-      try winograd.convolve(geometry.inputGradientShape, images: images, x: dy, weights: flipped.pointer, into: dx)
+      try winograd.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+    } else if Geometry(shape).inputGradientIsScattered {
+      try scatterInputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
     } else {
       try multiplyPatches(
-        geometry.inputGradientProduct, images: images, x: dy,
-        weights: Matrix(start: flipped.pointer, stride: shape.inputChannels), into: dx)
+        Geometry(shape).inputGradientProduct, images: images, x: dy,
+        weights: Matrix(start: weights, stride: Geometry(shape).columns, isTransposed: true), into: dx)
     }
   }
 
@@ -86,6 +68,9 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: Range<Int>, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
+    if WinogradConvolution.appliesToWeightGradient(of: shape) {
+      return try winograd.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
+    }
     // Of a transposed convolution the pixels of x meet the patches of dy, of the others the patches of x the pixels of dy.
     let geometry = Geometry(shape)
     let blocks = weightBlocks(geometry)
@@ -103,7 +88,8 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func largestBlock(_ shape: ConvolutionShape) -> Int {
-    largestBlockRows(Geometry(shape)) * Geometry(shape).columns
+    if WinogradConvolution.appliesToWeightGradient(of: shape) { return min(ShardPartials.block, shape.weightCount) }
+    return largestBlockRows(Geometry(shape)) * Geometry(shape).columns
   }
 
   // MARK: Products
@@ -230,7 +216,7 @@ private struct Geometry {
   var pixels: Int { shape.isTransposed ? shape.inputPixels : shape.outputPixels }
 
   /// Whether the input's gradient is made of overlapping or scattered patches.
-  var inputGradientIsScattered: Bool { !shape.isTransposed && shape.stride > 1 }
+  var inputGradientIsScattered: Bool { !shape.isTransposed && (shape.stride > 1 || shape.kernel > 1) }
 
   /// Rows made of patches of an image, times a matrix.
   struct Product {
@@ -263,18 +249,11 @@ private struct Geometry {
         columns: columns)
   }
 
-  /// The convolution that a stride-1 convolution's input gradient is.
-  var inputGradientShape: ConvolutionShape {
-    ConvolutionShape(
-      inputChannels: shape.outputChannels, outputChannels: shape.inputChannels, kernel: shape.kernel,
-      inputHeight: shape.outputHeight, inputWidth: shape.outputWidth)
-  }
-
   /// The input gradient, where it is not scattered.
   var inputGradientProduct: Product {
     Product(
       height: shape.outputHeight, width: shape.outputWidth, channels: shape.outputChannels, kernel: shape.kernel,
-      stride: shape.isTransposed ? shape.stride : 1, padding: shape.isTransposed ? 0 : shape.kernel - 1 - shape.padding,
-      rowsHigh: shape.inputHeight, rowsWide: shape.inputWidth, columns: shape.inputChannels)
+      stride: shape.stride, padding: 0, rowsHigh: shape.inputHeight, rowsWide: shape.inputWidth,
+      columns: shape.inputChannels)
   }
 }

@@ -68,13 +68,16 @@ void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width,
 // Max pooling 3x3, stride 2, padding 1 of one image.
 void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y);
 
-// to[c][r] = from[r][c]
-void rd_transpose(const float *from, ptrdiff_t rows, ptrdiff_t columns, float *to);
-
 // Winograd F(4x4, 3x3) (Lavin & Gray 2016), stride 1, padding 1. Tiles are numbered over images, tile rows and tile columns; a transformed tensor is
-// 36 matrices, `plane` floats apart. Of the weights, whose plane is input channels x output channels, `count` from `first` on are transformed.
-void rd_winograd_weights(const float *weights, ptrdiff_t plane, ptrdiff_t first, ptrdiff_t count, float *transformed);
+// 36 matrices, `plane` floats apart. Of the weights, whose plane is input channels x output channels, `count` from `first` on are transformed,
+// turned by half a turn where an input gradient is wanted.
+void rd_winograd_weights(const float *weights, ptrdiff_t plane, int turned, ptrdiff_t first, ptrdiff_t count, float *transformed);
 void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
                        float *transformed, ptrdiff_t plane);
 void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first,
                         ptrdiff_t tiles, float *y);
+
+// The adjoints of the output's and the weights' transforms, for the weights' gradient: dw = G^T [ sum over tiles (B^T d B) * (A dy A^T) ] G.
+void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
+                                float *transformed, ptrdiff_t plane);
+void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, float *weights);
