@@ -29,7 +29,7 @@ final class WinogradConvolution {
     if tiles.areManyPerImage {
       for buffer in inputs + outputs { buffer.grow(to: 36 * (tiles.perBlock + 1) * channels) }
     } else {
-      let rows = tiles.paddedRows(images * tiles.perImage)
+      let rows = tiles.paddedRows(images: images)
       for buffer in [inputs[0], outputs[0]] { buffer.grow(to: 36 * rows * channels) }
     }
   }
@@ -81,20 +81,23 @@ final class WinogradConvolution {
     let tiles = Tiles(shape)
     let (input, output) = (shape.inputChannels, shape.outputChannels)
     let count = images * tiles.perImage
-    let rows = tiles.paddedRows(count)
+    let rows = tiles.paddedRows(images: images)
     let (v, m) = (inputs[0].pointer, outputs[0].pointer)
-    let parts = min(count, 4 * team.count)
+    // Parts of any size where the tiles of all images follow each other, and images otherwise.
+    let isDense = tiles.rowsPerImage == tiles.perImage
+    let parts = isDense ? min(count, 4 * team.count) : images
+    func row(_ part: Int, _ range: Range<Int>) -> Int { isDense ? range.lowerBound : part * tiles.rowsPerImage }
     try team.run(parts) { part, _ in
       let range = evenRange(part, of: parts, count: count)
       rd_winograd_input(
         x, shape.inputHeight, shape.inputWidth, input, range.lowerBound, range.count,
-        v + range.lowerBound * input, rows * input)
+        v + row(part, range) * input, rows * input)
     }
     try team.run(36) { plane, _ in multiplyPlane(plane, shape, rows: rows, v: v, m: m) }
     try team.run(parts) { part, _ in
       let range = evenRange(part, of: parts, count: count)
       rd_winograd_output(
-        m + range.lowerBound * output, rows * output, shape.inputHeight, shape.inputWidth, output, range.lowerBound,
+        m + row(part, range) * output, rows * output, shape.inputHeight, shape.inputWidth, output, range.lowerBound,
         range.count, y)
     }
   }
@@ -128,6 +131,13 @@ private struct Tiles {
   var blocksPerImage: Int { perImage / Self.wanted }
   var perBlock: Int { (perImage + blocksPerImage - 1) / blocksPerImage }
 
-  /// So many rows that the product of one plane is not small (see ``RowBlocks``); those beyond `count` are computed and not used.
-  func paddedRows(_ count: Int) -> Int { max(count, RowBlocks.smallProduct / channelProduct + 1) }
+  /// How far apart the images' tiles begin, in rows, where all images are computed together.
+  var rowsPerImage: Int { (perImage + RowBlocks.group - 1) / RowBlocks.group * RowBlocks.group }
+
+  /// So many rows that the product of one plane is not small and none is left over (see ``RowBlocks``); those without a tile are computed
+  /// and not used.
+  func paddedRows(images: Int) -> Int {
+    let least = RowBlocks.smallProduct / channelProduct + 1
+    return (max(images * rowsPerImage, least) + RowBlocks.group - 1) / RowBlocks.group * RowBlocks.group
+  }
 }
