@@ -90,6 +90,15 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Distillation", "Diagnostics", "TestSupport"]),
+    // Training for the trajectory of its Adam.
+    .testTarget(
+      name: "DistillationTests",
+      dependencies: [
+        "Distillation", "Training", "Network", "Numerics", "Collectives", "CVectorKernels", "TensorFiles",
+        "RandomStreams", "Diagnostics", "TestSupport",
+      ],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "ImageryTests", dependencies: ["Imagery", "FileSystem", "RandomStreams", "Diagnostics"],
       resources: [.copy("Fixtures")]),
