@@ -97,7 +97,8 @@ let package = Package(
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
-    .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
+    .testTarget(
+      name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
     .testTarget(
       name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train", "TestSupport"]),
   ],
