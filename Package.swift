@@ -101,6 +101,11 @@ let package = Package(
       name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
     .testTarget(
       name: "TrainingTests", dependencies: ["Training", "Distillation", "Diagnostics", "rd-train", "TestSupport"]),
+    .testTarget(
+      name: "ParallelTests",
+      dependencies: [
+        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )
