@@ -142,6 +142,13 @@ extension ParallelTests {
         saying: ["run.toml:1: unknown key 'batchsize'; did you mean 'batch_size'?"])
     }
 
+    @Test func anOutputThatIsAFile() throws {
+      let folder = try TemporaryFolder()
+      try Data().write(to: folder.url.appendingPathComponent("run"))
+      try Self.expectFailure([], code: 74, saying: [folder("run") + ": cannot be made"], output: folder("run"))
+      try Self.expectFailure([], code: 74, saying: ["cannot be made"], output: folder("run/below"))
+    }
+
     @Test(.enabled(if: rd_dnn_available() == 0)) func anEngineThatIsNotBuiltIn() throws {
       try Self.expectFailure(["--engine", "onednn"], code: 78, saying: ["oneDNN"])
     }
