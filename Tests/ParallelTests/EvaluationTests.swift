@@ -80,6 +80,13 @@ extension ParallelTests {
       #expect(results.number("step") == 5 && results["checkpoint"] as? String == "step-00000005.h5")
     }
 
+    @Test func aCheckpointsFileIsAsGoodAsItsRun() throws {
+      let (expected, run) = (try Self.standard.get(), try Workplace.standard())
+      let results = try Self.evaluated(run.checkpoint(5), ["--threads", "3"])
+      #expect(results.metrics == expected.metrics)
+      #expect(results.scores == expected.scores && results.mapHash == expected.mapHash)
+    }
+
     @Test func scalesAndScoreCanBeChosen() throws {
       let run = try Workplace.standard()
       let one = try Self.evaluated(run.path, ["--scales", "M2", "--score", "sum"])
