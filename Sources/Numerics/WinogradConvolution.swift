@@ -26,7 +26,7 @@ final class WinogradConvolution {
     weights.grow(to: 36 * shape.inputChannels * shape.outputChannels)
     let tiles = Tiles(shape)
     let channels = max(shape.inputChannels, shape.outputChannels)
-    if tiles.areManyPerImage {
+    if tiles.areOfOneImage {
       for buffer in inputs + outputs { buffer.grow(to: 36 * (tiles.perBlock + 1) * channels) }
     } else {
       let rows = tiles.paddedRows(images * tiles.perImage)
@@ -46,7 +46,7 @@ final class WinogradConvolution {
       let range = evenRange(part, of: parts, count: plane)
       rd_winograd_weights(weights, plane, range.lowerBound, range.count, transformed)
     }
-    if Tiles(shape).areManyPerImage {
+    if Tiles(shape).areOfOneImage {
       try convolveBlocks(shape, images: images, x: x, into: y)
     } else {
       try convolvePlanes(shape, images: images, x: x, into: y)
@@ -123,9 +123,10 @@ private struct Tiles {
   /// Tiles of a block that is computed in one go.
   private static let wanted = 64
 
-  var areManyPerImage: Bool { perImage >= Self.wanted }
+  /// Whether a product gets tiles of one image only: where these are enough, or where others would change its bits.
+  var areOfOneImage: Bool { perImage >= Self.wanted || !rowsOfProductsAreIndependent }
   /// A function of the shape: a block's product has the same size in whatever company its image is.
-  var blocksPerImage: Int { perImage / Self.wanted }
+  var blocksPerImage: Int { max(perImage / Self.wanted, 1) }
   var perBlock: Int { (perImage + blocksPerImage - 1) / blocksPerImage }
 
   /// So many rows that the product of one plane is not small (see ``RowBlocks``); those beyond `count` are computed and not used.

@@ -74,6 +74,19 @@ extension ParallelTests {
         alone.steps.first?.loss != (try Workplace.standard().steps.first?.loss) || options[0] == "--no-embed-teacher")
     }
 
+    /// OpenBLAS computes with what suits the processor: on one without 512-bit vectors that is Haswell's.
+    @Test(arguments: ["Haswell", "SkylakeX"].filter { $0 == "Haswell" || hasWideVectors })
+    func everyKernelOfOpenBLASGivesTheSameBits(core: String) throws {
+      let environment = ["OPENBLAS_CORETYPE": core]
+      let alone = try Workplace.trained(["--max-steps", "2"], environment: environment)
+      let together = try Workplace.trained(["--max-steps", "2"], ranks: 3, environment: environment)
+      #expect(alone.hashes == together.hashes)
+      #expect(alone.steps == together.steps)
+    }
+
+    private static let hasWideVectors =
+      (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.contains(" avx512vl") ?? false
+
     /// Stopped after every step and gone on with, each time on another number of ranks.
     @Test func aRunThatIsStoppedAfterEveryStepEndsInTheSameFile() throws {
       let expected = try Workplace.stepwise()
