@@ -105,18 +105,22 @@ let package = Package(
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
-    .testTarget(
-      name: "DistillationTests", dependencies: ["Distillation", "Diagnostics"], resources: [.copy("Fixtures")]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
     .testTarget(
       name: "CheckpointsTests",
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
-    .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
+    .testTarget(
+      name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Training", "Distillation", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
+    .testTarget(
+      name: "ParallelTests",
+      dependencies: [
+        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

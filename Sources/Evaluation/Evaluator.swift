@@ -207,7 +207,8 @@ public final class Evaluator {
       }, to: "\(options.output)/scores.csv")
     let anomalous = entries.count(where: \.isAnomalous)
     try EvaluationSummary(
-      category: options.category, checkpoint: checkpointName, step: checkpoint.step, evaluation: evaluation,
+      category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
+      step: checkpoint.step, evaluation: evaluation,
       images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
       score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
     ).write(to: "\(options.output)/metrics.json")

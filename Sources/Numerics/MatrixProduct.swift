@@ -19,31 +19,26 @@ func multiply(
     adding ? 1 : 0, c, blasint(stride))
 }
 
-/// How the rows of a product are cut into calls.
+/// How the rows of a product are cut into calls, so that an image's bits do not depend on the images beside it.
 ///
-/// OpenBLAS's kernels for AVX-512 give a row the same bits whatever rows are computed with it, but for products that are small: they go
-/// another way, which depends on the number of rows. Where one image is that small, each call therefore gets one image, and otherwise no
-/// call gets so few rows. With other kernels a row's bits depend on its place among the 12 that are computed together, and on whether it
-/// is left over at the end: there no call gets rows of two images, so that a row's place in its call is always the same.
+/// OpenBLAS gives a row the same bits whatever rows are computed with it, or (``rowGroup``) whatever groups of rows. Not so where a product
+/// is small: it then goes another way, which depends on the number of rows. Where one image is that small, each call gets one image, and
+/// otherwise no call gets so few rows.
 struct RowBlocks {
   /// OpenBLAS's own limit to what is small, in multiply-adds.
   static let smallProduct = 1_000_000
-  /// Whether a row's bits are the same in every product that is not small.
-  static let rowsAreAlike = wideCores.contains(matrixProductCoreName())
-  /// How many rows the bits of a row depend on: its place among them counts, and that they are all there.
-  static let group = rowsAreAlike ? 1 : 12
 
   let rows: Int
   let count: Int
   /// The most rows that a block can have, for this or any smaller number of images.
   let longest: Int
-  /// Where no block has rows of two images.
+  /// Set where no block has rows of two images.
   private let image: (rows: Int, blocks: Int)?
 
   /// - Parameters:
   ///   - preferred: rows of a block where that is possible.
   init(
-    images: Int, rowsPerImage: Int, columns: Int, depth: Int, preferred: Int, rowsAreAlike: Bool = Self.rowsAreAlike
+    images: Int, rowsPerImage: Int, columns: Int, depth: Int, preferred: Int, rowsAreAlike: Bool = rowGroup == 1
   ) {
     rows = images * rowsPerImage
     // Blocks have at least `wanted` rows, or are all there is.
@@ -69,8 +64,30 @@ struct RowBlocks {
   }
 }
 
-/// The kernels of OpenBLAS for AVX-512.
-let wideCores: Set<String> = ["SkylakeX", "Cooperlake", "SapphireRapids"]
+/// How many rows of a product go together: a row's bits depend on its place in its group and on nothing else. One with OpenBLAS's kernels
+/// for 512-bit vectors, twelve with those for 256 bits; nil where neither holds.
+///
+/// Tried out, because it is a property of the kernel that OpenBLAS chooses for the processor.
+let rowGroup: Int? = [1, 12].first { group in
+  let (rows, columns, depth) = (180, 96, 128)
+  func numbers(_ count: Int) -> [Float] { (0..<count).map { Float($0 * 7919 % 1009) / 1009 - 0.5 } }
+  let (a, b) = (numbers(rows * depth), numbers(depth * columns))
+  func product(of rows: Int) -> [Float] {
+    var c = [Float](repeating: 0, count: rows * columns)
+    a.withUnsafeBufferPointer { a in
+      b.withUnsafeBufferPointer { b in
+        guard let a = a.baseAddress, let b = b.baseAddress else { return }
+        multiply(
+          Matrix(start: a, stride: depth), Matrix(start: b, stride: columns), rows: rows, columns: columns,
+          depth: depth, into: &c, stride: columns)
+      }
+    }
+    return c
+  }
+  let all = product(of: rows)
+  let least = RowBlocks.smallProduct / (columns * depth) + 1
+  return (least..<rows).filter { $0 % group == 0 }.allSatisfy { product(of: $0) == Array(all.prefix($0 * columns)) }
+}
 
 /// What OpenBLAS computes with, such as "SkylakeX".
 public func matrixProductCoreName() -> String { String(cString: openblas_get_corename()) }

@@ -8,7 +8,8 @@ import Glibc
 /// To be called first in `main`, before MPI. A choice that the environment makes already is respected.
 public func fitMatrixProductsToProcessor() {
   let variable = "OPENBLAS_CORETYPE"
-  guard rd_has_512_bit_vectors() != 0, getenv(variable) == nil, !wideCores.contains(matrixProductCoreName()) else { return }
+  let wide: Set<String> = ["SkylakeX", "Cooperlake", "SapphireRapids"]
+  guard rd_has_512_bit_vectors() != 0, getenv(variable) == nil, !wide.contains(matrixProductCoreName()) else { return }
   setenv(variable, "SkylakeX", 1)
   // On success this does not return; otherwise the program goes on, slower.
   execv("/proc/self/exe", CommandLine.unsafeArgv)

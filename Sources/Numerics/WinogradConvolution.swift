@@ -31,7 +31,7 @@ final class WinogradConvolution {
     weights.grow(to: 36 * shape.inputChannels * shape.outputChannels)
     let tiles = Tiles(shape)
     let channels = max(shape.inputChannels, shape.outputChannels)
-    if tiles.areManyPerImage {
+    if tiles.areOfOneImage {
       for buffer in inputs + outputs { buffer.grow(to: 36 * (tiles.perBlock + 1) * channels) }
     } else {
       let rows = tiles.paddedRows(images: images)
@@ -129,7 +129,7 @@ final class WinogradConvolution {
       rd_winograd_weights(
         weights, plane, pass.weightsAreTransposed ? 1 : 0, range.lowerBound, range.count, transformed)
     }
-    if Tiles(pass.shape).areManyPerImage {
+    if Tiles(pass.shape).areOfOneImage {
       try convolveBlocks(pass, images: images, x: x, into: y)
     } else {
       try convolvePlanes(pass, images: images, x: x, into: y)
@@ -208,18 +208,22 @@ private struct Tiles {
   /// Tiles of a block that is computed in one go.
   static let wanted = 64
 
-  var areManyPerImage: Bool { perImage >= Self.wanted }
+  /// Whether a product gets tiles of one image only: where these are enough, or where others would change its bits.
+  var areOfOneImage: Bool { perImage >= Self.wanted || rowGroup == nil }
   /// A function of the shape: a block's product has the same size in whatever company its image is.
-  var blocksPerImage: Int { perImage / Self.wanted }
+  var blocksPerImage: Int { max(perImage / Self.wanted, 1) }
   var perBlock: Int { (perImage + blocksPerImage - 1) / blocksPerImage }
 
+  /// Rows that go together in a product (see ``rowGroup``).
+  private var group: Int { rowGroup ?? 1 }
+
   /// How far apart the images' tiles begin, in rows, where all images are computed together.
-  var rowsPerImage: Int { (perImage + RowBlocks.group - 1) / RowBlocks.group * RowBlocks.group }
+  var rowsPerImage: Int { (perImage + group - 1) / group * group }
 
   /// So many rows that the product of one plane is not small and none is left over (see ``RowBlocks``); those without a tile are computed
   /// and not used.
   func paddedRows(images: Int) -> Int {
     let least = RowBlocks.smallProduct / channelProduct + 1
-    return (max(images * rowsPerImage, least) + RowBlocks.group - 1) / RowBlocks.group * RowBlocks.group
+    return (max(images * rowsPerImage, least) + group - 1) / group * group
   }
 }
