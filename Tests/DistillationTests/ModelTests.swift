@@ -29,9 +29,10 @@ import Testing
     var model: ModelConfiguration {
       ModelConfiguration(backbone: backbone, loss: loss, fusion: fusion, bottleneck: bottleneck, imageSize: size)
     }
-    /// Of the gradients. The widest network has an activation next to zero, one and a half times as far as what float32 errs there: one engine
-    /// or the other may have it on the other side of its ReLU, and all gradients before it are then a little different.
-    func tolerance(of kind: EngineKind) -> Double { backbone == .wideResNet50x2 ? 5e-3 : 1e-4 }
+    /// Of the gradients. In the widest network an activation behind decoder.layer2.0.bn2 is next to zero, one and a half times as far as what
+    /// float32 errs there. An engine may have it on the other side of its ReLU; all gradients up to that layer, and none behind it, are then
+    /// off by up to 3e-3.
+    var tolerance: Double { backbone == .wideResNet50x2 ? 5e-3 : 1e-4 }
 
     var name: String { "\(backbone.rawValue) \(preset) \(bottleneck.rawValue)" }
   }
@@ -85,7 +86,7 @@ import Testing
     #expect(gradients.tensors.count == example.gradients.count)
     for summary in example.gradients {
       check(
-        summary.error(of: try #require(gradients[summary.name]).values), within: example.tolerance(of: kind),
+        summary.error(of: try #require(gradients[summary.name]).values), within: example.tolerance,
         "gradients",
         summary.name)
     }

@@ -44,7 +44,7 @@ import Testing
         try adam.update(step: step + 1)
         let error = abs(loss / expected[step] - 1)
         Measured.note("trajectory \(example.preset) \(kind)", error)
-        #expect(error < 1e-4, "\(example.preset), \(kind), step \(step): \(loss), not \(expected[step])")
+        #expect(error < 5e-4, "\(example.preset), \(kind), step \(step): \(loss), not \(expected[step])")
       }
     }
   }

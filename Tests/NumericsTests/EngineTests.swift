@@ -39,7 +39,9 @@ import Testing
       let error = relativeError(
         try kind.with(threads: 2) { try example.run(pass, on: $0) }, example.definition(pass))
       Measured.note("definition \(kind) \(WinogradConvolution.applies(to: shape) ? "3x3" : "other") \(pass)", error)
-      #expect(error < 2e-5, "\(shape.text), \(pass)")  // false for NaN too
+      // Winograd's transforms round more than sums do.
+      let tolerance = kind == .openBLAS && WinogradConvolution.applies(to: shape) ? 1e-4 : 2e-5
+      #expect(error < tolerance, "\(shape.text), \(pass)")  // false for NaN too
     }
   }
 

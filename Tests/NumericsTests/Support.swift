@@ -47,12 +47,13 @@ struct Example: CustomStringConvertible {
 
   /// A pass over some of the images. The result starts as NaN, so that what is not written or only added to shows, and is followed by a
   /// margin that must stay as it was.
-  /// - Parameter shards: of the weight gradient, whose partial sums follow each other; one of all images without.
+  /// - Parameter shards: of the weight gradient, counted from the first of the images; their partial sums follow each other. One of all
+  ///   images without.
   func run(
     _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil
   ) throws -> [Float] {
     let range = range ?? 0..<images
-    let shards = shards ?? [range]
+    let shards = shards ?? [0..<range.count]
     engine.reserve(shape, images: range.count, shards: shards.count)
     let margin = 64
     let count =
