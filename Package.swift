@@ -53,37 +53,41 @@ let package = Package(
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
     .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
     .target(
+      name: "Jobs",
+      dependencies: [
+        "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .target(
       name: "Training",
       dependencies: [
         "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics",
         "TensorFiles",
-        "FileSystem", "Diagnostics", "TOMLKit",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "FileSystem", "Jobs", "Diagnostics", "TOMLKit",
       ]),
     .target(name: "Reports", dependencies: ["Imagery", "Metrics", "FileSystem", "Diagnostics"]),
 
     .executableTarget(
       name: "rd-train",
       dependencies: [
-        "Training", "Collectives", "Numerics", "Diagnostics",
+        "Training", "Jobs", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Evaluation",
       dependencies: [
         "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Numerics",
-        "TensorFiles", "FileSystem", "Diagnostics",
+        "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Distillation", "Collectives", "Numerics", "Diagnostics",
+        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "rd-data",
       dependencies: [
-        "Imagery", "Diagnostics",
+        "Imagery", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -119,7 +123,8 @@ let package = Package(
     .testTarget(
       name: "ParallelTests",
       dependencies: [
-        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data",
+        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
+        "rd-data",
       ]),
   ],
   swiftLanguageModes: [.v6]

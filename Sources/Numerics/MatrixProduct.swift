@@ -1,4 +1,5 @@
 import COpenBLAS
+import Diagnostics
 
 /// A row-major matrix in memory, or its transpose.
 struct Matrix {
@@ -91,6 +92,20 @@ let rowGroup: Int? = [1, 12].first { group in
 
 /// What OpenBLAS computes with, such as "SkylakeX".
 public func matrixProductCoreName() -> String { String(cString: openblas_get_corename()) }
+
+/// What a rank's arithmetic is: OpenBLAS's kernel, and what a product comes out as, in hexadecimal digits. Ranks that differ in it would not
+/// compute one image alike.
+public func arithmeticFingerprint() -> String {
+  let (rows, columns, depth) = (96, 64, 700)
+  let a = FloatBuffer((0..<rows * depth).map { Float($0 * 7919 % 1009) / 1009 - 0.5 })
+  let b = FloatBuffer((0..<depth * columns).map { Float($0 * 6007 % 1013) / 1013 - 0.5 })
+  let c = FloatBuffer(rows * columns)
+  multiply(
+    Matrix(start: a.pointer, stride: depth), Matrix(start: b.pointer, stride: columns), rows: rows, columns: columns,
+    depth: depth, into: c.pointer, stride: columns)
+  let bytes = UnsafeRawBufferPointer(start: c.pointer, count: c.count * MemoryLayout<Float>.stride)
+  return "\(matrixProductCoreName()) \(SHA256.hexDigest(of: bytes).prefix(16))"
+}
 
 /// Keeps OpenBLAS from starting threads of its own: the team's threads call it side by side.
 func useOneThreadPerMatrixProduct() { openblas_set_num_threads(1) }
