@@ -53,61 +53,79 @@ let package = Package(
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
     .target(name: "Checkpoints", dependencies: ["CHDF5", "FileSystem", "TensorFiles", "Metrics", "Diagnostics"]),
     .target(
+      name: "Jobs",
+      dependencies: [
+        "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .target(
       name: "Training",
       dependencies: [
         "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics",
         "TensorFiles",
-        "FileSystem", "Diagnostics", "TOMLKit",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "FileSystem", "Jobs", "Diagnostics", "TOMLKit",
       ]),
     .target(name: "Reports", dependencies: ["Imagery", "Metrics", "FileSystem", "Diagnostics"]),
 
     .executableTarget(
       name: "rd-train",
       dependencies: [
-        "Training", "Collectives", "Numerics", "Diagnostics",
+        "Training", "Jobs", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Evaluation",
       dependencies: [
         "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Numerics",
-        "TensorFiles", "FileSystem", "Diagnostics",
+        "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Distillation", "Collectives", "Numerics", "Diagnostics",
+        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Numerics", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "rd-data",
       dependencies: [
-        "Imagery", "Diagnostics",
+        "Imagery", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Distillation", "Diagnostics", "TestSupport"]),
+    // Training for the trajectory of its Adam.
+    .testTarget(
+      name: "DistillationTests",
+      dependencies: [
+        "Distillation", "Training", "Network", "Numerics", "Collectives", "CVectorKernels", "TensorFiles",
+        "RandomStreams", "Diagnostics", "TestSupport",
+      ],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "ImageryTests", dependencies: ["Imagery", "FileSystem", "RandomStreams", "Diagnostics"],
       resources: [.copy("Fixtures")]),
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
-    .testTarget(
-      name: "DistillationTests", dependencies: ["Distillation", "Diagnostics"], resources: [.copy("Fixtures")]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
     .testTarget(
       name: "CheckpointsTests",
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
     .executableTarget(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
-    .testTarget(name: "CollectivesTests", dependencies: ["Collectives", "collectives-probe"]),
+    .testTarget(
+      name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Training", "Distillation", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
+    .testTarget(
+      name: "ParallelTests",
+      dependencies: [
+        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
+        "rd-data",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -52,11 +52,11 @@ public final class Student {
     let loss = try loss.forward(teacher: features, student: rebuilt)
     // Before a gradient that is not finite reaches a parameter.
     guard loss.isFinite else {
-      throw Failure(
-        .internalError, "the loss is \(loss)",
-        hint:
-          "the last checkpoint is intact; a lower --learning-rate may help, and so may a look at the images of this step"
-      )
+      var failure = Failure(
+        .internalError, "the loss of a step is \(loss)",
+        hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image")
+      failure.isOnAllRanks = true
+      throw failure
     }
     try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in
       try self.loss.backward(scale: scale, teacher: features, student: rebuilt, into: target)

@@ -5,6 +5,7 @@ import Distillation
 import FileSystem
 import Foundation
 import Imagery
+import Jobs
 import Metrics
 import Numerics
 import Reports
@@ -68,6 +69,7 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
+    try communicator.compareAcrossRanks(arithmeticFingerprint(), what: "how OpenBLAS computes on their processors")
     (checkpoint, checkpointName) = try communicator.agree { try openCheckpoint(options.checkpoint, console: console) }
     let configuration = try communicator.agree { [checkpoint, checkpointName] in
       try TrainingConfiguration(data: "", teacher: "", output: "")
@@ -207,7 +209,8 @@ public final class Evaluator {
       }, to: "\(options.output)/scores.csv")
     let anomalous = entries.count(where: \.isAnomalous)
     try EvaluationSummary(
-      category: options.category, checkpoint: checkpointName, step: checkpoint.step, evaluation: evaluation,
+      category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
+      step: checkpoint.step, evaluation: evaluation,
       images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
       score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
     ).write(to: "\(options.output)/metrics.json")

@@ -127,9 +127,10 @@ public func makeFolder(_ path: String) throws {
   if isFolder(path) { return }
   let above = path.split(separator: "/", omittingEmptySubsequences: true).dropLast().joined(separator: "/")
   if !above.isEmpty { try makeFolder(path.hasPrefix("/") ? "/" + above : above) }
-  guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
-    throw Failure(.inputOutput, "\(path): cannot be made: \(systemReason())")
-  }
+  guard mkdir(path, 0o755) != 0 else { return }
+  let failure = Failure(.inputOutput, "\(path): cannot be made: \(systemReason())")
+  // Another rank may have been faster; a file of that name is another matter.
+  guard isFolder(path) else { throw failure }
 }
 
 public func isFolder(_ path: String) -> Bool {

@@ -13,11 +13,11 @@ public final class ThreadTeam: @unchecked Sendable {
   private let generation = Atomic<Int>(0)
   private let nextItem = Atomic<Int>(0)
   private let working = Atomic<Int>(0)
+  private let isEnding = Atomic<Bool>(false)
   private let firstError = Mutex<(any Error)?>(nil)
 
   /// Guards falling asleep, and nothing else.
   private let condition = NSCondition()
-  private var isEnding = false
 
   /// How often a thread looks for a change before it falls asleep: some microseconds, which is less than waking up takes.
   private static let patience = 2_000
@@ -28,7 +28,8 @@ public final class ThreadTeam: @unchecked Sendable {
     let group = DispatchGroup()
     for thread in 1..<max(count, 1) {
       group.enter()
-      let worker = Thread { [unowned self] in
+      // The thread keeps the team until it ends: it looks at it for the last time after `finish` has returned.
+      let worker = Thread { [self] in
         group.leave()
         work(as: thread)
       }
@@ -38,9 +39,9 @@ public final class ThreadTeam: @unchecked Sendable {
     group.wait()
   }
 
-  /// Ends the threads. The last call.
+  /// Ends the threads, which hold on to the team until then. The last call.
   public func finish() {
-    wake { isEnding = true }
+    wake { isEnding.store(true, ordering: .releasing) }
   }
 
   /// Runs `body` for the items `0 ..< items` and returns when all are done. Allocates nothing.
@@ -71,8 +72,8 @@ public final class ThreadTeam: @unchecked Sendable {
   private func work(as thread: Int) {
     var seen = 0
     while true {
-      wait { isEnding || generation.load(ordering: .acquiring) != seen }
-      if isEnding { return }
+      wait { isEnding.load(ordering: .acquiring) || generation.load(ordering: .acquiring) != seen }
+      if isEnding.load(ordering: .acquiring) { return }
       seen += 1
       takeItems(thread: thread)
       if working.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { wake {} }

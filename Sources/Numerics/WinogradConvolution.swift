@@ -31,10 +31,10 @@ final class WinogradConvolution {
     weights.grow(to: 36 * shape.inputChannels * shape.outputChannels)
     let tiles = Tiles(shape)
     let channels = max(shape.inputChannels, shape.outputChannels)
-    if tiles.areManyPerImage {
+    if tiles.areOfOneImage {
       for buffer in inputs + outputs { buffer.grow(to: 36 * (tiles.perBlock + 1) * channels) }
     } else {
-      let rows = tiles.paddedRows(images * tiles.perImage)
+      let rows = tiles.paddedRows(images: images)
       for buffer in [inputs[0], outputs[0]] { buffer.grow(to: 36 * rows * channels) }
     }
   }
@@ -129,7 +129,7 @@ final class WinogradConvolution {
       rd_winograd_weights(
         weights, plane, pass.weightsAreTransposed ? 1 : 0, range.lowerBound, range.count, transformed)
     }
-    if Tiles(pass.shape).areManyPerImage {
+    if Tiles(pass.shape).areOfOneImage {
       try convolveBlocks(pass, images: images, x: x, into: y)
     } else {
       try convolvePlanes(pass, images: images, x: x, into: y)
@@ -162,19 +162,22 @@ final class WinogradConvolution {
     let tiles = Tiles(pass.shape)
     let (input, output) = (pass.input, pass.output)
     let count = images * tiles.perImage
-    let rows = tiles.paddedRows(count)
+    let rows = tiles.paddedRows(images: images)
     let (v, m) = (inputs[0].pointer, outputs[0].pointer)
-    let parts = min(count, 4 * team.count)
+    // Parts of any size where the tiles of all images follow each other, and images otherwise.
+    let isDense = tiles.rowsPerImage == tiles.perImage
+    let parts = isDense ? min(count, 4 * team.count) : images
+    func row(_ part: Int, _ range: Range<Int>) -> Int { isDense ? range.lowerBound : part * tiles.rowsPerImage }
     try team.run(parts) { part, _ in
       let range = evenRange(part, of: parts, count: count)
       rd_winograd_input(
-        x, pass.height, pass.width, input, range.lowerBound, range.count, v + range.lowerBound * input, rows * input)
+        x, pass.height, pass.width, input, range.lowerBound, range.count, v + row(part, range) * input, rows * input)
     }
     try team.run(36) { plane, _ in multiplyPlane(plane, pass, rows: rows, v: v, m: m) }
     try team.run(parts) { part, _ in
       let range = evenRange(part, of: parts, count: count)
       rd_winograd_output(
-        m + range.lowerBound * output, rows * output, pass.height, pass.width, output, range.lowerBound, range.count, y)
+        m + row(part, range) * output, rows * output, pass.height, pass.width, output, range.lowerBound, range.count, y)
     }
   }
 
@@ -205,11 +208,22 @@ private struct Tiles {
   /// Tiles of a block that is computed in one go.
   static let wanted = 64
 
-  var areManyPerImage: Bool { perImage >= Self.wanted }
+  /// Whether a product gets tiles of one image only: where these are enough, or where others would change its bits.
+  var areOfOneImage: Bool { perImage >= Self.wanted || rowGroup == nil }
   /// A function of the shape: a block's product has the same size in whatever company its image is.
-  var blocksPerImage: Int { perImage / Self.wanted }
+  var blocksPerImage: Int { max(perImage / Self.wanted, 1) }
   var perBlock: Int { (perImage + blocksPerImage - 1) / blocksPerImage }
 
-  /// So many rows that the product of one plane is not small (see ``RowBlocks``); those beyond `count` are computed and not used.
-  func paddedRows(_ count: Int) -> Int { max(count, RowBlocks.smallProduct / channelProduct + 1) }
+  /// Rows that go together in a product (see ``rowGroup``).
+  private var group: Int { rowGroup ?? 1 }
+
+  /// How far apart the images' tiles begin, in rows, where all images are computed together.
+  var rowsPerImage: Int { (perImage + group - 1) / group * group }
+
+  /// So many rows that the product of one plane is not small and none is left over (see ``RowBlocks``); those without a tile are computed
+  /// and not used.
+  func paddedRows(images: Int) -> Int {
+    let least = RowBlocks.smallProduct / channelProduct + 1
+    return (max(images * rowsPerImage, least) + group - 1) / group * group
+  }
 }

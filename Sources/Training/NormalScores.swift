@@ -2,6 +2,7 @@ import Checkpoints
 import Collectives
 import Diagnostics
 import Distillation
+import Jobs
 import Metrics
 import Numerics
 import TensorFiles

@@ -4,6 +4,7 @@ import Diagnostics
 import Distillation
 import FileSystem
 import Imagery
+import Jobs
 import Metrics
 import Network
 import Numerics

@@ -5,6 +5,7 @@ import Distillation
 import FileSystem
 import Foundation
 import Imagery
+import Jobs
 import Network
 import Numerics
 import TensorFiles
@@ -18,6 +19,7 @@ extension Trainer {
   ) throws {
     let communicator = TimedCommunicator(base)
     try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.compareAcrossRanks(arithmeticFingerprint(), what: "how OpenBLAS computes on their processors")
     let tree = try communicator.agree {
       try ShardTree(shards: configuration.logicalShards, ranks: communicator.size)
     }
@@ -52,6 +54,12 @@ extension Trainer {
       }
     }
 
+    try communicator.agree {
+      guard communicator.rank == 0 else { return }
+      try makeFolder(run.checkpoints)
+      try writeFile(run.configuration, bytes: Array(configuration.toml.utf8))
+    }
+
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
     let engine = try communicator.agree { try configuration.engine.start(on: team) }
@@ -78,9 +86,10 @@ extension Trainer {
     let source = FeatureSource(extractor, manifest: manifest)
     let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let losses = start?.lossHistory ?? []
+    let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
       "\(manifest.images.count) images, \(communicator.size) ranks with \(team.count) threads, "
-        + "\(configuration.logicalShards) shards, steps \(losses.count + 1) to \(stepCount)")
+        + "\(configuration.logicalShards) shards, \(work)")
     if losses.count < stepCount {
       let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
       try communicator.agree {
@@ -91,11 +100,6 @@ extension Trainer {
     }
     source.isCompleteOnAllRanks = try communicator.allGather([source.isComplete ? 1 : 0]).allSatisfy { $0 == [1] }
 
-    try communicator.agree {
-      guard communicator.rank == 0 else { return }
-      try makeFolder(run.checkpoints)
-      try writeFile(run.configuration, bytes: Array(configuration.toml.utf8))
-    }
     self.init(
       configuration: configuration, communicator: communicator, console: console, engine: engine,
       architecture: architecture, manifest: manifest, order: order, shards: shards, source: source, teacher: teacher,

@@ -1,12 +1,11 @@
 import ArgumentParser
 import Diagnostics
-import Foundation
 import Imagery
 
-@main
 struct RDData: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rd-data", abstract: "Prepares data sets.", subcommands: [Synthesize.self])
+    commandName: "rd-data", abstract: "Prepares data sets.", version: versionText(tool: "rd-data"),
+    subcommands: [Synthesize.self])
 }
 
 struct Synthesize: ParsableCommand {
@@ -36,14 +35,9 @@ struct Synthesize: ParsableCommand {
   var defectsPerKind = 6
 
   func run() throws {
-    do {
-      try SyntheticDataSet.write(
-        to: folder, seed: seed, imageSize: imageSize, trainingCount: trainingCount, goodTestCount: goodTestCount,
-        defectsPerKind: defectsPerKind)
-      print("\(folder)/\(SyntheticDataSet.category)")
-    } catch let failure as Failure {
-      FileHandle.standardError.write(Data("rd-data: \(failure)\n".utf8))
-      throw ArgumentParser.ExitCode(failure.code.rawValue)
-    }
+    try SyntheticDataSet.write(
+      to: folder, seed: seed, imageSize: imageSize, trainingCount: trainingCount, goodTestCount: goodTestCount,
+      defectsPerKind: defectsPerKind)
+    print("\(folder)/\(SyntheticDataSet.category)")
   }
 }

@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import Evaluation
+import Jobs
 import Training
 
 /// The command line of rd-eval.

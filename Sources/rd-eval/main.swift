@@ -1,6 +1,5 @@
-import Diagnostics
+import Jobs
 import Numerics
-import Training
 
 fitMatrixProductsToProcessor()
 runCommand(EvaluationCommand.self, named: "rd-eval")

@@ -1,6 +1,7 @@
 import Collectives
 import Diagnostics
 import Foundation
+import Jobs
 import Training
 
 /// What rd-train does once it knows what is wanted.

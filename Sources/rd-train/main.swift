@@ -1,5 +1,5 @@
+import Jobs
 import Numerics
-import Training
 
 fitMatrixProductsToProcessor()
 runCommand(TrainingOptions.self, named: "rd-train")

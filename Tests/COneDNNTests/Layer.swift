@@ -84,56 +84,15 @@ extension Layer {
 
   /// One pass by its definition, in double precision.
   func definition(_ pass: Pass) -> [Double] {
-    let (x, dy, weights) = (self.x.map(Double.init), self.dy.map(Double.init), self.weights.map(Double.init))
-    let size =
-      switch pass {
-      case .forward: images * outputCount
-      case .inputGradient: images * inputCount
-      case .weightGradient: weightCount
-      }
-    var result = [Double](repeating: 0, count: size)
-    result.withUnsafeMutableBufferPointer { result in
-      eachProduct { input, output, weight in
-        switch pass {
-        case .forward: result[output] += x[input] * weights[weight]
-        case .inputGradient: result[input] += dy[output] * weights[weight]
-        case .weightGradient: result[weight] += x[input] * dy[output]
-        }
-      }
-    }
-    return result
-  }
-
-  /// Calls `body` with the offsets of an element of x, of y and of the weights for every triple that the layer joins.
-  private func eachProduct(_ body: (_ input: Int, _ output: Int, _ weight: Int) -> Void) {
-    let (height, width, channels) = (Int(shape.input_height), Int(shape.input_width), Int(shape.input_channels))
-    let (rows, columns, filters) = (Int(shape.output_height), Int(shape.output_width), Int(shape.output_channels))
-    let (kernel, stride, padding) = (Int(shape.kernel), Int(shape.stride), Int(shape.padding))
-    let transposed = shape.transposed != 0
-    // The kernel's windows lie in the input of a convolution, in the output of a transposed one.
-    let (windowRows, windowColumns) = transposed ? (height, width) : (rows, columns)
-    let (fieldRows, fieldColumns) = transposed ? (rows, columns) : (height, width)
-    for image in 0..<images {
-      for i in 0..<windowRows {
-        for j in 0..<windowColumns {
-          for u in 0..<kernel {
-            for v in 0..<kernel {
-              let (row, column) = (i * stride + u - padding, j * stride + v - padding)
-              guard (0..<fieldRows).contains(row), (0..<fieldColumns).contains(column) else { continue }
-              let window = (image * windowRows + i) * windowColumns + j
-              let field = (image * fieldRows + row) * fieldColumns + column
-              for c in 0..<channels {
-                for o in 0..<filters {
-                  body(
-                    (transposed ? window : field) * channels + c, (transposed ? field : window) * filters + o,
-                    transposed
-                      ? ((c * kernel + u) * kernel + v) * filters + o : ((u * kernel + v) * channels + c) * filters + o)
-                }
-              }
-            }
-          }
-        }
-      }
+    let definition = ConvolutionDefinition(
+      inputChannels: Int(shape.input_channels), outputChannels: Int(shape.output_channels), kernel: Int(shape.kernel),
+      stride: Int(shape.stride), padding: Int(shape.padding), isTransposed: shape.transposed != 0,
+      inputHeight: Int(shape.input_height), inputWidth: Int(shape.input_width),
+      outputHeight: Int(shape.output_height), outputWidth: Int(shape.output_width))
+    return switch pass {
+    case .forward: definition.forward(images: images, x: x, weights: weights)
+    case .inputGradient: definition.inputGradient(images: images, dy: dy, weights: weights)
+    case .weightGradient: definition.weightGradient(images: images, x: x, dy: dy)
     }
   }
 }

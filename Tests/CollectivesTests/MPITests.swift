@@ -1,6 +1,6 @@
 import Collectives
 import Diagnostics
-import Foundation
+import TestSupport
 import Testing
 import collectives_probe
 
@@ -44,21 +44,21 @@ import collectives_probe
   }
 
   @Test func withoutMpirunTheProbeIsAJobOfOneRank() throws {
-    let job = try run([try probe(), Scenario.exchanges.rawValue])
+    let job = try run(Scenario.exchanges.rawValue)
     #expect(job.status == 0)
     #expect(job.lines == ["1 ranks exchanged"])
   }
 
   @Test func tasksOfSlurmWithoutMPIAreRefused() throws {
     let job = try run(
-      [try probe(), Scenario.exchanges.rawValue], environment: ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"])
+      Scenario.exchanges.rawValue, environment: ["SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"])
     #expect(job.status == ExitCode.communication.rawValue)
     #expect(job.lines.first?.contains("srun started 2 tasks without MPI") == true)
   }
 
   /// As when the mpirun of one MPI library starts a program of another.
   @Test func ranksThatMPIDoesNotSeeAreNoticed() throws {
-    let job = try run([try probe(), Scenario.exchanges.rawValue], environment: ["OMPI_COMM_WORLD_SIZE": "2"])
+    let job = try run(Scenario.exchanges.rawValue, environment: ["OMPI_COMM_WORLD_SIZE": "2"])
     #expect(job.status == ExitCode.communication.rawValue)
     #expect(job.lines.first?.contains("the launcher started 2 ranks, but MPI sees 1") == true)
   }
@@ -69,37 +69,11 @@ import collectives_probe
     var lines: [String]
   }
 
-  private func mpirun(_ ranks: Int, _ scenario: String) throws -> Job {
-    try run(
-      ["mpirun", "--oversubscribe", "-n", "\(ranks)", try probe(), scenario],
-      environment: ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"])
-  }
+  private func mpirun(_ ranks: Int, _ scenario: String) throws -> Job { try run(scenario, ranks: ranks) }
 
-  /// Runs a command, for two minutes at most.
-  private func run(_ command: [String], environment: [String: String] = [:]) throws -> Job {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["timeout", "120"] + command
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
+  private func run(_ scenario: String, ranks: Int? = nil, environment: [String: String] = [:]) throws -> Job {
+    let outcome = try ToolProcess.run("collectives-probe", [scenario], ranks: ranks, environment: environment)
     return Job(
-      status: process.terminationStatus, lines: text.split(whereSeparator: \.isNewline).map(String.init))
-  }
-
-  /// The probe lies beside the program that runs the tests.
-  private func probe() throws -> String {
-    let folders = [
-      Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),
-      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent(),
-    ]
-    let candidates = folders.map { $0.appendingPathComponent("collectives-probe").path }
-    return try #require(
-      candidates.first { FileManager.default.isExecutableFile(atPath: $0) },
-      "no collectives-probe beside the tests: \(candidates)")
+      status: outcome.code, lines: outcome.output.split(whereSeparator: \.isNewline).map(String.init))
   }
 }

@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Distillation
@@ -19,14 +20,8 @@ import Testing
     let sum: Double
   }
 
-  static func cases() throws -> [Case] {
-    let url = try #require(
-      Bundle.module.url(forResource: "anomaly_map", withExtension: "json", subdirectory: "Fixtures"))
-    return try JSONDecoder().decode([Case].self, from: Data(contentsOf: url))
-  }
-
   @Test func agreesWithPyTorchAndSciPy() throws {
-    for example in try Self.cases() {
+    for example in try fixture("anomaly_map", in: .module, as: [Case].self) {
       let mapper = try AnomalyMapper(
         imageSize: example.size, mapSizes: example.sizes, scales: ScoredScales(example.scales), sigma: example.sigma)
       let map = try mapper.map(example.maps.map { $0.numbers() })
@@ -119,15 +114,4 @@ import Testing
 
 private func pattern(count: Int, seed: Int) -> [Float] {
   (0..<count).map { index in Float((index * 37 + seed * 11) % 19) / 19 }
-}
-
-extension Data {
-  /// The numbers whose bytes these are.
-  fileprivate func numbers<Number: BitwiseCopyable>(_ type: Number.Type = Number.self) -> [Number] {
-    withUnsafeBytes { bytes in
-      stride(from: 0, to: bytes.count, by: MemoryLayout<Number>.stride).map {
-        bytes.loadUnaligned(fromByteOffset: $0, as: Number.self)
-      }
-    }
-  }
 }

@@ -1,6 +1,7 @@
 import Diagnostics
 import Foundation
 import Metrics
+import TestSupport
 import Testing
 
 @Suite struct ConnectedRegionsTests {
@@ -14,7 +15,7 @@ import Testing
   }
 
   @Test func agreesWithSciPy() throws {
-    for example in try fixture("regions", as: [Case].self) {
+    for example in try fixture("regions", in: .module, as: [Case].self) {
       let name = Comment(rawValue: example.name)
       let regions = try ConnectedRegions(of: example.mask.flags, width: example.width, height: example.height)
       let expected = example.labels.numbers(Int32.self)

@@ -1,12 +1,13 @@
 import Diagnostics
 import Foundation
 import Metrics
+import TestSupport
 import Testing
 
 @Suite struct EvaluationTests {
   /// The pixel fixture as a test set: its first image is normal, the others are in turn a scratch and a hole.
   private func testSet() throws -> (example: PixelCase, images: [ScoredImage]) {
-    let example = try #require(try fixture("pixels", as: [PixelCase].self).first)
+    let example = try #require(try fixture("pixels", in: .module, as: [PixelCase].self).first)
     let (maps, masks) = example.arrays
     let images = zip(maps, masks).enumerated().map { index, pair in
       ScoredImage(

@@ -28,7 +28,7 @@ struct PixelCase: Decodable {
 
 @Suite struct PixelMetricsTests {
   @Test func agreesWithScikitLearnAndALiteralPRO() throws {
-    for example in try fixture("pixels", as: [PixelCase].self) {
+    for example in try fixture("pixels", in: .module, as: [PixelCase].self) {
       let name = Comment(rawValue: example.name)
       let (maps, masks) = example.arrays
       for (limit, expected) in zip([0.3, 0.05, 1], example.aupro) {
@@ -44,7 +44,7 @@ struct PixelCase: Decodable {
   }
 
   @Test func neitherTheOrderOfImagesNorAMonotoneMapChangesABit() throws {
-    for example in try fixture("pixels", as: [PixelCase].self) {
+    for example in try fixture("pixels", in: .module, as: [PixelCase].self) {
       let (maps, masks) = example.arrays
       let size = (width: example.width, height: example.height)
       let metrics = try #require(
@@ -115,7 +115,7 @@ struct PixelCase: Decodable {
   }
 
   @Test func scoresAddedFromSlicesGiveTheSame() throws {
-    let example = try #require(try fixture("pixels", as: [PixelCase].self).first)
+    let example = try #require(try fixture("pixels", in: .module, as: [PixelCase].self).first)
     let (maps, masks) = example.arrays
     let flat = maps.flatMap { $0 }
     var scores = PixelScores(width: example.width, height: example.height)
@@ -163,7 +163,7 @@ struct PixelCase: Decodable {
   }
 
   @Test func agreesWithALiteralVersion() throws {
-    for example in try fixture("pixels", as: [PixelCase].self) {
+    for example in try fixture("pixels", in: .module, as: [PixelCase].self) {
       let name = Comment(rawValue: example.name)
       let (maps, masks) = example.arrays
       let overlap = try ReferenceOverlap(maps: maps, masks: masks, width: example.width, height: example.height)
@@ -181,13 +181,13 @@ struct PixelCase: Decodable {
   }
 
   @Test func thresholdsHaveTheBitsOfNumpysArange() throws {
-    for example in try fixture("thresholds", as: [Arange].self) {
+    for example in try fixture("thresholds", in: .module, as: [Arange].self) {
       #expect(ReferenceOverlap.thresholds(from: example.low, to: example.high) == example.values.numbers())
     }
   }
 
   @Test func theOrderOfImagesChangesNoBit() throws {
-    let example = try #require(try fixture("pixels", as: [PixelCase].self).first)
+    let example = try #require(try fixture("pixels", in: .module, as: [PixelCase].self).first)
     let (maps, masks) = example.arrays
     let overlap = try ReferenceOverlap(maps: maps, masks: masks, width: example.width, height: example.height)
     #expect(

@@ -24,7 +24,7 @@ import Testing
   }
 
   @Test func agreesWithScikitLearn() throws {
-    for example in try fixture("rankings", as: [Case].self) {
+    for example in try fixture("rankings", in: .module, as: [Case].self) {
       let name = Comment(rawValue: example.name)
       let ranked = try RankedScores(scores: example.scores.numbers(), labels: example.labels.flags)
       #expect(isClose(ranked.auroc, example.auroc), name)

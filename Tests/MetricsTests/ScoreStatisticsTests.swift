@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test func agreesWithNumpy() throws {
-    for example in try fixture("statistics", as: [Case].self) {
+    for example in try fixture("statistics", in: .module, as: [Case].self) {
       let statistics = try ScoreStatistics(example.values.numbers(Double.self))
       #expect(statistics.count == example.values.count / 8)
       #expect(isClose(statistics.mean, example.mean, within: 1e-14))
@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test func agreesWithNumpy() throws {
-    for example in try fixture("histograms", as: [Case].self) {
+    for example in try fixture("histograms", in: .module, as: [Case].self) {
       let histogram = try Histogram(
         values: example.values.numbers(Double.self), bins: example.bins, range: example.low...example.high)
       #expect(histogram.counts == example.counts)

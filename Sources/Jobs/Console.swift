@@ -59,7 +59,7 @@ extension Duration {
 }
 
 /// A time for people, such as "3 min 20 s".
-func spoken(_ seconds: Double) -> String {
+package func spoken(_ seconds: Double) -> String {
   let seconds = Int(seconds.rounded())
   if seconds < 60 { return "\(seconds) s" }
   if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60) s" }
@@ -67,4 +67,4 @@ func spoken(_ seconds: Double) -> String {
 }
 
 /// A number with so many digits behind the point.
-func decimal(_ value: Double, digits: Int) -> String { String(format: "%.\(digits)f", value) }
+package func decimal(_ value: Double, digits: Int) -> String { String(format: "%.\(digits)f", value) }

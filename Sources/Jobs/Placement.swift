@@ -5,7 +5,7 @@ import Foundation
 /// What a rank may use of its host, together with the ranks beside it.
 package struct Placement: Sendable {
   /// Ranks on this host, this one included.
-  let ranksOnHost: Int
+  package let ranksOnHost: Int
   /// The threads that fall to this rank: the cores it may run on, divided by the ranks that may run on the same ones.
   package let threads: Int
 
@@ -25,7 +25,7 @@ package struct Placement: Sendable {
   }
 
   /// Half of this rank's share of the host's free memory, in bytes.
-  var memoryForCache: Int {
+  package var memoryForCache: Int {
     let kibibytes = Self.value(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap { Int($0) }
     return (kibibytes ?? 0) * 1024 / 2 / ranksOnHost
   }

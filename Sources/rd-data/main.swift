@@ -1,0 +1,3 @@
+import Jobs
+
+runCommand(RDData.self, named: "rd-data")

@@ -1,0 +1,170 @@
+import Collectives
+import Foundation
+import Network
+import Numerics
+import TensorFiles
+import TestSupport
+import Testing
+
+@testable import Distillation
+
+/// Whole networks against PyTorch in double precision: features, losses, every gradient, running statistics, maps.
+@Suite struct ModelTests {
+  struct Case: Decodable, Sendable {
+    let backbone: Backbone
+    let preset: String
+    let loss: DistillationLoss
+    let fusion: Fusion
+    let bottleneck: BottleneckKind
+    let seed: UInt64
+    let images: String
+    let batch, size: Int
+    let features: [Summary]
+    let trainLoss: Double
+    let gradients: [Summary]
+    let running: [Summary]
+    let evalLoss: Double
+    let maps: [Map]
+
+    var model: ModelConfiguration {
+      ModelConfiguration(backbone: backbone, loss: loss, fusion: fusion, bottleneck: bottleneck, imageSize: size)
+    }
+    /// Of the gradients. In the widest network an activation behind decoder.layer2.0.bn2 is next to zero, one and a half times as far as what
+    /// float32 errs there. An engine may have it on the other side of its ReLU; all gradients up to that layer, and none behind it, are then
+    /// off by up to 3e-3.
+    var tolerance: Double { backbone == .wideResNet50x2 ? 5e-3 : 1e-4 }
+
+    var name: String { "\(backbone.rawValue) \(preset) \(bottleneck.rawValue)" }
+  }
+
+  struct Map: Decodable, Sendable {
+    let height, width: Int
+    let f8: Data
+  }
+
+  @Test(arguments: 0..<7)
+  func agreesWithPyTorch(index: Int) throws {
+    let cases = try fixture("models", in: .module, as: [Case].self)
+    #expect(cases.count == 7)
+    let example = cases[index]
+    let network = try NetworkExample(example.model, seed: example.seed, batch: example.batch)
+    // Reading the weights is most of the time that a large network takes here.
+    let ways = example.backbone == .resNet18 ? [(1, 1), (1, 2), (4, 1), (4, 2)] : [(4, 2)]
+    for kind in EngineKind.available {
+      for (shards, threads) in ways {
+        try kind.with(threads: threads) { try compare(example, network, kind, shards: shards, engine: $0) }
+      }
+    }
+  }
+
+  private func compare(
+    _ example: Case, _ network: NetworkExample, _ kind: EngineKind, shards: Int, engine: any ConvolutionEngine
+  ) throws {
+    let (architecture, batch) = (network.architecture, example.batch)
+    func check(_ error: Double, within tolerance: Double, _ what: String, _ name: String = "") {
+      Measured.note("\(example.name), \(kind), \(what)", error)
+      #expect(error < tolerance, "\(example.name), \(kind), \(shards) shards: \(what) \(name)")  // false for NaN too
+    }
+
+    let buffer = try network.features(example.images, engine: engine)
+    let features = buffer.features
+    for (index, summary) in example.features.enumerated() {
+      let count = batch * architecture.featureCount(ofScale: index + 1)
+      check(
+        summary.error(of: UnsafeBufferPointer(start: features.scales[index], count: count)), within: 1e-4, "features")
+    }
+
+    let (student, _) = try network.student(engine: engine, shards: shards, over: LocalCommunicator())
+    let step = student.step
+    step.begin(imagesPerShard: counts(batch, shards: shards), batch: batch)
+    let loss = try student.lossAndGradients(features)
+    check(abs(loss / example.trainLoss - 1), within: 1e-5, "loss")
+
+    let gradients = try TensorTable(
+      step.parameters.weights.tensors(step.parameters.weightGradients.pointer)
+        + step.parameters.affine.tensors(step.parameters.affineGradients.pointer), source: "gradients")
+    #expect(gradients.tensors.count == example.gradients.count)
+    for summary in example.gradients {
+      check(
+        summary.error(of: try #require(gradients[summary.name]).values), within: example.tolerance,
+        "gradients",
+        summary.name)
+    }
+
+    let tensors = try TensorTable(student.tensors, source: "student")
+    for summary in example.running {
+      check(
+        summary.error(of: try #require(tensors[summary.name]).values), within: 1e-5, "running statistics", summary.name)
+    }
+
+    let frozen = try FrozenStudent(architecture, tensors: tensors, engine: engine, capacity: batch)
+    let evaluationLoss = try LossFunction(architecture, step: step)
+      .forward(teacher: features, student: frozen.forward(features, images: batch))
+    check(abs(evaluationLoss / example.evalLoss - 1), within: 1e-5, "evaluation's loss")
+
+    let detector = try Detector(architecture, student: tensors, engine: engine, capacity: batch)
+    let detections = try detector.detect(features, images: batch)
+    #expect(detections.count == batch)
+    for (map, expected) in zip(detections[0].scaleMaps, example.maps) {
+      #expect(map.count == expected.height * expected.width)
+      let error = zip(map, expected.f8.numbers(Double.self)).map { abs(Double($0) - $1) }.max() ?? .infinity
+      check(error, within: 1e-5, "maps")
+    }
+  }
+
+  // MARK: Ranks
+
+  /// What a step leaves on a rank.
+  struct Outcome: Sendable, Equatable {
+    let loss: UInt64
+    let gradients: [UInt32]
+    let statistics: [UInt32]
+  }
+
+  /// The same loss, gradients and running statistics, to the bit, on any number of ranks; also where some have no image.
+  @Test(arguments: EngineKind.available, [BottleneckKind.multiScale, .pretrained])
+  func ranksDoNotMatter(kind: EngineKind, bottleneck: BottleneckKind) throws {
+    let model =
+      bottleneck == .multiScale
+      ? ModelConfiguration(backbone: .resNet18, loss: .perPixel, fusion: .convolution, imageSize: 64)
+      : ModelConfiguration(backbone: .resNet50, bottleneck: .pretrained, imageSize: 64)
+    let network = try NetworkExample(model, seed: 1, batch: 6)
+    for batch in [6, 2] {
+      let expected = try step(network, batch: batch, kind, ranks: 1, threads: 2)
+      for (ranks, threads) in [(1, 1), (2, 2), (4, 1)] {
+        let outcomes = try step(network, batch: batch, kind, ranks: ranks, threads: threads)
+        let areSame = outcomes.allSatisfy { $0 == expected[0] }
+        #expect(areSame, "batch \(batch), \(ranks) ranks")
+      }
+    }
+  }
+
+  private func step(
+    _ network: NetworkExample, batch: Int, _ kind: EngineKind, ranks: Int, threads: Int
+  ) throws -> [Outcome] {
+    try LocalCommunicator.run(size: ranks) { communicator in
+      try kind.with(threads: threads) { engine in
+        let (student, tree) = try network.student(engine: engine, shards: 4, over: communicator)
+        let own = tree.shards(of: communicator.rank)
+        let all = counts(batch, shards: 4)
+        let first = all[..<own.lowerBound].reduce(0, +)
+        let images = first..<first + all[own].reduce(0, +)
+        let features = try network.features("images", images: images, engine: engine)
+        student.step.begin(imagesPerShard: Array(all[own]), batch: batch)
+        let loss = try student.lossAndGradients(features.features)
+
+        let parameters = student.step.parameters
+        let reduction = GradientReduction(count: parameters.weights.count, tree: tree, over: communicator)
+        let gradients = parameters.weightGradients.pointer
+        try reduction.reduceScatter(nodes: gradients, into: gradients + reduction.own.lowerBound)
+        try reduction.allGather(parameters: gradients)
+        func bits(_ start: UnsafePointer<Float>, _ count: Int) -> [UInt32] { (0..<count).map { start[$0].bitPattern } }
+        return Outcome(
+          loss: loss.bitPattern,
+          gradients: bits(gradients, parameters.weights.count)
+            + bits(parameters.affineGradients.pointer, parameters.affine.count),
+          statistics: bits(parameters.statistics.values, parameters.statistics.count))
+      }
+    }
+  }
+}

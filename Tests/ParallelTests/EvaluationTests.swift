@@ -1,0 +1,187 @@
+import Foundation
+import Imagery
+import TestSupport
+import Testing
+
+extension ParallelTests {
+  /// rd-eval, whose numbers depend on the checkpoint and the images only.
+  @Suite struct Evaluating {
+    /// What an evaluation wrote.
+    struct Evaluated {
+      let outcome: ToolProcess.Outcome
+      /// metrics.json without what is measured and not computed.
+      let metrics: Data
+      let scores: String
+      let mapHash: String
+      /// The names of the pictures.
+      let pictures: [String]
+
+      subscript(key: String) -> Any? { (try? JSONSerialization.jsonObject(with: metrics) as? [String: Any])?[key] }
+      func number(_ key: String) -> Double? { self[key] as? Double }
+      var warnings: [String] { self["warnings"] as? [String] ?? [] }
+
+      init(_ outcome: ToolProcess.Outcome, _ folder: TemporaryFolder) throws {
+        self.outcome = outcome
+        let file = try Data(contentsOf: URL(fileURLWithPath: folder("out/metrics.json")))
+        var json = try #require(try JSONSerialization.jsonObject(with: file) as? [String: Any])
+        for key in ["inference_seconds_per_image", "peak_memory_bytes"] {
+          let value = json.removeValue(forKey: key) as? Double
+          #expect(value ?? 0 > 0, "\(key)")
+        }
+        metrics = try JSONSerialization.data(withJSONObject: json, options: .sortedKeys)
+        scores = try String(contentsOfFile: folder("out/scores.csv"), encoding: .utf8)
+        mapHash = try hash(ofFile: folder("out/maps/maps.h5"))
+        let names = FileManager.default.enumerator(atPath: folder("out/maps"))?.allObjects as? [String] ?? []
+        pictures = names.filter { $0.hasSuffix(".png") }.sorted()
+      }
+    }
+
+    static func evaluate(
+      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil, in folder: TemporaryFolder
+    ) throws -> ToolProcess.Outcome {
+      let data = try data ?? Workplace.data()
+      return try ToolProcess.run(
+        "rd-eval", [checkpoint, "--data", data, "--category", "surface", "--output", folder("out")] + options,
+        ranks: ranks)
+    }
+
+    static func evaluated(
+      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil
+    ) throws -> Evaluated {
+      let folder = try TemporaryFolder()
+      let outcome = try evaluate(checkpoint, data: data, options, ranks: ranks, in: folder)
+      guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
+      return try Evaluated(outcome, folder)
+    }
+
+    private static let standard = Result { try evaluated(Workplace.standard().path) }
+
+    /// Seven ranks are more than there are images.
+    @Test(arguments: [2, 3, 7])
+    func anyNumberOfRanksGivesTheSameResults(ranks: Int) throws {
+      let expected = try Self.standard.get()
+      let results = try Self.evaluated(Workplace.standard().path, ranks: ranks)
+      #expect(results.metrics == expected.metrics)
+      #expect(results.scores == expected.scores)
+      #expect(results.mapHash == expected.mapHash)
+      #expect(results.pictures == expected.pictures && results.pictures.count == 6)
+    }
+
+    @Test func theResultsAreComplete() throws {
+      let results = try Self.standard.get()
+      for key in ["image_auroc", "pixel_auroc", "aupro", "aupro_reference", "image_ap", "image_f1max"] {
+        let value = try #require(results.number(key), "\(key)")
+        #expect((0...1).contains(value), "\(key)")
+      }
+      let kinds = (results["per_defect"] as? [String: Any])?.keys.sorted()
+      #expect(kinds == ["hole", "missing_thread", "scratch", "stain"])
+      #expect(results.scores.split(separator: "\n").count == 7)
+      #expect(results.warnings.isEmpty && results.outcome.count(of: "warning") == 0)
+      #expect(results.number("step") == 5 && results["checkpoint"] as? String == "step-00000005.h5")
+    }
+
+    @Test func aCheckpointsFileIsAsGoodAsItsRun() throws {
+      let (expected, run) = (try Self.standard.get(), try Workplace.standard())
+      let results = try Self.evaluated(run.checkpoint(5), ["--threads", "3"])
+      #expect(results.metrics == expected.metrics)
+      #expect(results.scores == expected.scores && results.mapHash == expected.mapHash)
+    }
+
+    @Test func scalesAndScoreCanBeChosen() throws {
+      let run = try Workplace.standard()
+      let one = try Self.evaluated(run.path, ["--scales", "M2", "--score", "sum"])
+      let three = try Self.evaluated(run.path, ["--scales", "M2", "--score", "sum"], ranks: 3)
+      #expect(one.metrics == three.metrics && one.scores == three.scores && one.mapHash == three.mapHash)
+      #expect(one["scales"] as? String == "M2" && one["score"] as? String == "sum")
+      #expect(one.scores != (try Self.standard.get().scores))
+      let folder = try TemporaryFolder()
+      for options in [["--scales", "M4"], ["--score", "mean"]] {
+        let outcome = try Self.evaluate(run.path, options, in: folder)
+        #expect(outcome.code == 64 && outcome.errors.contains(options[1]), "\(outcome.errors)")
+      }
+    }
+
+    // MARK: Test sets that lack something
+
+    /// A copy of the data set without training images.
+    private static func copyOfData() throws -> TemporaryFolder {
+      let folder = try TemporaryFolder()
+      try FileManager.default.createDirectory(atPath: folder("surface"), withIntermediateDirectories: true)
+      for part in ["test", "ground_truth"] {
+        try FileManager.default.copyItem(
+          atPath: Workplace.data() + "/surface/\(part)", toPath: folder("surface/\(part)"))
+      }
+      return folder
+    }
+
+    @Test func withoutDefectsThereIsNothingToMeasure() throws {
+      let data = try Self.copyOfData()
+      for kind in ["hole", "missing_thread", "scratch", "stain"] {
+        try FileManager.default.removeItem(atPath: data("surface/test/\(kind)"))
+      }
+      let results = try Self.evaluated(Workplace.standard().path, data: data.path, ranks: 2)
+      for key in ["image_auroc", "pixel_auroc", "aupro", "aupro_reference", "image_ap", "image_f1max"] {
+        #expect(results[key] is NSNull, "\(key)")
+      }
+      #expect(results.scores.split(separator: "\n").count == 3 && results.pictures.count == 2)
+      // The images' own scores are what they are in company.
+      let expected = try Self.standard.get().scores.split(separator: "\n").filter { $0.contains("/good/") }
+      #expect(results.scores.split(separator: "\n").dropFirst() == expected[...])
+    }
+
+    @Test func masksThatAreMissingOrVanishAreSaid() throws {
+      let data = try Self.copyOfData()
+      try FileManager.default.removeItem(atPath: data("surface/ground_truth/hole/000_mask.png"))
+      // One white pixel in a corner, which resizing to half the size takes away.
+      var mask = Raster(width: 64, height: 64, channels: 1)
+      mask.pixels[0] = 255
+      try mask.writePNG(to: data("surface/ground_truth/stain/000_mask.png"))
+      let results = try Self.evaluated(Workplace.standard().path, data: data.path, ranks: 2)
+      #expect(results.warnings.count == 2, "\(results.warnings)")
+      for part in ["test/hole/000.png: no mask", "test/stain/000.png: the mask marks no pixel"] {
+        #expect(results.warnings.contains { $0.contains(part) }, "\(part)")
+        #expect(results.outcome.count(of: part) == 1)
+      }
+      #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
+    }
+
+    // MARK: Teachers
+
+    @Test func aCheckpointWithoutTeacherNeedsIt() throws {
+      let run = try Workplace.withoutTeacher()
+      let folder = try TemporaryFolder()
+      let without = try Self.evaluate(run.path, ranks: 2, in: folder)
+      #expect(without.code == 64 && without.count(of: "holds no teacher") == 1 && without.count(of: "--teacher") == 1)
+      let wrong = try Self.evaluate(run.path, ["--teacher", "random:2"], in: folder)
+      #expect(wrong.code == 65 && wrong.count(of: "random:2: not the teacher that the student was trained with") == 1)
+      let right = try Self.evaluate(run.path, ["--teacher", "random:1"], in: folder)
+      #expect(right.code == 0, "\(right.errors)")
+      // The weights that a checkpoint holds are compared as well.
+      let other = try Self.evaluate(Workplace.standard().path, ["--teacher", "random:2"], in: folder)
+      #expect(other.code == 65 && other.count(of: "random:2: not the teacher") == 1)
+    }
+
+    // MARK: Checkpoints that lack something
+
+    @Test func whatIsNoCheckpointIsSaid() throws {
+      let folder = try TemporaryFolder()
+      let manager = FileManager.default
+      let missing = try Self.evaluate(folder("nowhere"), ranks: 2, in: folder)
+      #expect(missing.code == 65 && missing.count(of: "nowhere: No such file or directory") == 1, "\(missing.errors)")
+      try manager.createDirectory(atPath: folder("empty/checkpoints"), withIntermediateDirectories: true)
+      let empty = try Self.evaluate(folder("empty"), in: folder)
+      #expect(empty.code == 65 && empty.count(of: "empty: holds no checkpoint") == 1)
+
+      try manager.createDirectory(atPath: folder("run/checkpoints"), withIntermediateDirectories: true)
+      let file = folder("run/checkpoints/step-00000005.h5")
+      try manager.copyItem(atPath: Workplace.standard().checkpoint(5), toPath: file)
+      try truncate(file)
+      let truncated = try Self.evaluate(file, ranks: 2, in: folder)
+      #expect(truncated.code == 65 && truncated.count(of: "\(file): ") == 1, "\(truncated.errors)")
+      let none = try Self.evaluate(folder("run"), ranks: 2, in: folder)
+      #expect(none.code == 65 && none.count(of: "warning: step-00000005.h5: ") == 1, "\(none.errors)")
+      #expect(none.count(of: "none of the 1 checkpoints can be used") == 1)
+      #expect(!manager.fileExists(atPath: folder("out")))
+    }
+  }
+}

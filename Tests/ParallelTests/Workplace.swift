@@ -1,0 +1,128 @@
+import Diagnostics
+import Foundation
+import TestSupport
+import Testing
+
+/// The built tools as processes, also under mpirun. Each fills the machine: one at a time.
+@Suite(.serialized, .enabled(if: ToolProcess.hasMPI)) struct ParallelTests {}
+
+/// What the tests share: a tiny data set and a few runs, each made once.
+enum Workplace {
+  private static let folder: URL = {
+    // Globals are never released, so the folder is removed by hand.
+    atexit { try? FileManager.default.removeItem(at: Workplace.folder) }
+    return FileManager.default.temporaryDirectory.appendingPathComponent("rd parallel \(UUID())")
+  }()
+
+  private static let dataFolder = Result {
+    let path = folder.appendingPathComponent("data").path
+    let made = try ToolProcess.run(
+      "rd-data", ["synthesize", path, "--image-size", "64", "--train", "10", "--test-good", "2", "--test-defects", "1"])
+    guard made.code == 0 else { throw ToolProcess.Trouble(description: made.errors) }
+    return path
+  }
+
+  /// Ten normal images and six to test with, in the category "surface".
+  static func data() throws -> String { try dataFolder.get() }
+
+  /// Ten images in batches of 4, 4 and 2 over 8 shards: nothing divides anything. Two epochs, the second one cut short.
+  static func standardOptions() throws -> [String] {
+    [
+      "--data", try data(), "--category", "surface", "--teacher", "random:1", "--backbone", "resnet18",
+      "--image-size", "32", "--batch-size", "4", "--epochs", "2", "--max-steps", "5", "--threads", "2",
+    ]
+  }
+
+  /// Runs rd-train; of options that are given twice, the later ones hold.
+  static func train(
+    _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:]
+  ) throws -> ToolProcess.Outcome {
+    try ToolProcess.run(
+      "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment)
+  }
+
+  /// Runs rd-train to the end in a folder that is gone afterwards.
+  static func trained(
+    _ options: [String] = [], ranks: Int? = nil, environment: [String: String] = [:],
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> TrainedRun {
+    let folder = try TemporaryFolder()
+    let outcome = try train(options, output: folder("run"), ranks: ranks, environment: environment)
+    try #require(outcome.code == 0, "\(outcome.errors)", sourceLocation: sourceLocation)
+    return try TrainedRun(folder("run"), outcome)
+  }
+
+  private static func shared(_ name: String, _ options: [String]) -> Result<TrainedRun, any Error> {
+    Result {
+      let path = folder.appendingPathComponent(name).path
+      let outcome = try train(options, output: path)
+      guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
+      return try TrainedRun(path, outcome)
+    }
+  }
+
+  private static let standardRun = shared("standard", [])
+  private static let stepwiseRun = shared(
+    "stepwise", ["--checkpoint-every", "1 steps", "--keep-checkpoints", "5", "--statistics", "checkpoint"])
+  private static let runWithoutTeacher = shared("without teacher", ["--no-embed-teacher", "--max-steps", "1"])
+
+  /// The standard run, on one rank without mpirun. Not to be changed.
+  static func standard() throws -> TrainedRun { try standardRun.get() }
+  /// The same with a complete checkpoint after every step. Not to be changed.
+  static func stepwise() throws -> TrainedRun { try stepwiseRun.get() }
+  /// A step only, and the teacher's hash only.
+  static func withoutTeacher() throws -> TrainedRun { try runWithoutTeacher.get() }
+}
+
+/// What a run of rd-train left.
+struct TrainedRun {
+  struct Step: Codable, Equatable {
+    let step: Int
+    let epoch: Int
+    let loss: Double
+  }
+
+  let path: String
+  /// The SHA-256 of each checkpoint that was written, by its step.
+  let hashes: [Int: String]
+  /// What the log says.
+  let steps: [Step]
+
+  init(_ path: String, _ outcome: ToolProcess.Outcome) throws {
+    self.path = path
+    var hashes: [Int: String] = [:]
+    for line in outcome.errors.split(separator: "\n") where line.hasPrefix("checkpoint ") {
+      let parts = line.split(separator: " ")
+      let number = line.firstMatch(of: /step-(\d{8})\.h5 sha256/).flatMap { Int($0.1) }
+      hashes[try #require(number)] = String(try #require(parts.last))
+    }
+    self.hashes = hashes
+    steps = try Self.log("\(path)/log.jsonl")
+  }
+
+  static func log(_ path: String) throws -> [Step] {
+    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+      try JSONDecoder().decode(Step.self, from: Data($0.utf8))
+    }
+  }
+
+  func checkpoint(_ step: Int) -> String { "\(path)/checkpoints/\(Self.name(step))" }
+  static func name(_ step: Int) -> String { "step-" + String(100_000_000 + step).dropFirst() + ".h5" }
+
+  /// The names of the checkpoints that are there.
+  func checkpoints() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: "\(path)/checkpoints").sorted()
+  }
+}
+
+/// The SHA-256 of a file.
+func hash(ofFile path: String) throws -> String {
+  SHA256.hexDigest(of: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe))
+}
+
+/// Cuts a file in half.
+func truncate(_ path: String) throws {
+  let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+  try file.truncate(atOffset: file.seekToEnd() / 2)
+  try file.close()
+}

@@ -1,0 +1,110 @@
+import Foundation
+
+/// A built tool or another command, run as a process of its own or as the ranks of an mpirun job.
+public enum ToolProcess {
+  /// How a process ended.
+  public struct Outcome: Sendable {
+    /// The exit status; below 0 the signal that ended it.
+    public let code: Int32
+    public let output: String
+    public let errors: String
+
+    /// How often a text stands in what was said as an error.
+    public func count(of text: String) -> Int { errors.components(separatedBy: text).count - 1 }
+  }
+
+  /// A process that could not be started or did not end.
+  public struct Trouble: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(description: String) { self.description = description }
+  }
+
+  /// Whether mpirun is there.
+  public static let hasMPI = path(of: "mpirun") != nil
+
+  /// Runs a tool that was built beside the tests.
+  /// - Parameters:
+  ///   - ranks: how many mpirun starts; without a number, the tool is run by itself.
+  ///   - folder: the current folder of the process.
+  ///   - environment: what is added to an environment that no launcher has touched.
+  ///   - seconds: after that long it is killed, with all its ranks.
+  /// - Throws: `Trouble` where it does not end by itself in that time.
+  public static func run(
+    _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
+    environment: [String: String] = [:], seconds: Int = 180
+  ) throws -> Outcome {
+    let launcher = ranks.map { ["mpirun", "--oversubscribe", "-n", "\($0)"] } ?? []
+    return try run(
+      command: launcher + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
+  }
+
+  private static func run(
+    command: [String], in folder: URL?, environment: [String: String], seconds: Int
+  ) throws -> Outcome {
+    let files = try TemporaryFolder()
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    // timeout ends mpirun, which then ends its ranks.
+    process.arguments = ["timeout", "--kill-after=10", "\(seconds)"] + command
+    process.currentDirectoryURL = folder ?? files.url
+    let outside = ProcessInfo.processInfo.environment.filter { name, _ in
+      !["OMPI_", "PMIX_", "PMI_", "SLURM_"].contains { name.hasPrefix($0) }
+    }
+    let root = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
+    process.environment = outside.merging(root) { $1 }.merging(environment) { $1 }
+    // Files, and not pipes: nobody needs to empty them while the process runs.
+    let (outputFile, errorFile) = (files.url.appendingPathComponent("out"), files.url.appendingPathComponent("err"))
+    for file in [outputFile, errorFile] { try Data().write(to: file) }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = try FileHandle(forWritingTo: outputFile)
+    process.standardError = try FileHandle(forWritingTo: errorFile)
+    try process.run()
+    process.waitUntilExit()
+    let outcome = Outcome(
+      code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
+      output: String(decoding: try Data(contentsOf: outputFile), as: UTF8.self),
+      errors: String(decoding: try Data(contentsOf: errorFile), as: UTF8.self))
+    // What timeout ends with, after the signal that asks and after the one that does not.
+    guard outcome.code != 124, outcome.code != 137, outcome.code != -9 else {
+      throw Trouble(
+        description: "\(command.joined(separator: " ")): did not end within \(seconds) s\n\(outcome.errors)")
+    }
+    return outcome
+  }
+
+  /// The path of a tool: they lie beside the program that runs the tests.
+  private static func builtTool(_ name: String) throws -> String {
+    let folders = [
+      URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(), Bundle.main.bundleURL,
+      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent(),
+    ]
+    let candidates = folders.map { $0.appendingPathComponent(name).path }
+    guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+      throw Trouble(description: "no \(name) beside the tests: \(candidates)")
+    }
+    return path
+  }
+
+  private static func path(of command: String) -> String? {
+    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(command)" }
+      .first { FileManager.default.isExecutableFile(atPath: $0) }
+  }
+}
+
+/// A new folder, which is removed with its content when the last reference to it goes.
+public final class TemporaryFolder: Sendable {
+  public let url: URL
+  public var path: String { url.path }
+
+  /// - Parameter name: its beginning; with a space, so that paths with spaces are tested throughout.
+  public init(_ name: String = "rd test") throws {
+    url = FileManager.default.temporaryDirectory.appendingPathComponent("\(name) \(UUID())")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  /// The path of something in it.
+  public func callAsFunction(_ name: String) -> String { url.appendingPathComponent(name).path }
+}
