@@ -1,63 +1,21 @@
 import Foundation
 import Imagery
+import TestSupport
 import Testing
 import Training
 
 /// Runs the built rd-train in a folder of its own.
 @Suite struct RdTrainCommandLineTests {
-  struct Outcome {
-    let code: Int32
-    let output: String
-    let errors: String
-    /// The `config.toml` of the run, where it came so far.
-    let configuration: String?
-  }
-
-  /// The tools lie beside the test bundle.
-  private static let products = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-  private static let mpirun = ["/usr/bin/mpirun", "/usr/local/bin/mpirun"].first {
-    FileManager.default.isExecutableFile(atPath: $0)
-  }
-
-  /// The output folder is `run`.
   /// - Parameters:
   ///   - file: what `rd-train.toml` in the current folder holds, if there is one.
-  ///   - prepare: is given the current folder before the tool is started in it.
-  ///   - environment: what is added to an environment that no launcher has touched.
-  ///   - ranks: how many mpirun starts; without a number, the tool is run by itself.
+  ///   - folder: the current folder, where it is to be seen before or after.
   private func run(
     _ arguments: [String], file: String? = nil, environment: [String: String] = [:], ranks: Int? = nil,
-    prepare: (URL) throws -> Void = { _ in }
-  ) throws -> Outcome {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("rd train \(UUID())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    if let file { try Data(file.utf8).write(to: folder.appendingPathComponent("rd-train.toml")) }
-    try prepare(folder)
-
-    let tool = Self.products.appendingPathComponent("rd-train").path
-    let launcher = try ranks.map { [try #require(Self.mpirun), "--oversubscribe", "-n", String($0)] } ?? []
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = launcher + [tool] + arguments
-    process.currentDirectoryURL = folder
-    let outside = ProcessInfo.processInfo.environment.filter { name, _ in
-      !["OMPI_", "PMIX_", "PMI_", "SLURM_"].contains { name.hasPrefix($0) }
-    }
-    let root = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
-    process.environment = outside.merging(root) { $1 }.merging(environment) { $1 }
-    // Files, and not pipes: nobody needs to empty them while the process runs.
-    let (outputFile, errorFile) = (folder.appendingPathComponent("out"), folder.appendingPathComponent("err"))
-    for file in [outputFile, errorFile] { try Data().write(to: file) }
-    process.standardOutput = try FileHandle(forWritingTo: outputFile)
-    process.standardError = try FileHandle(forWritingTo: errorFile)
-    try process.run()
-    process.waitUntilExit()
-    return Outcome(
-      code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
-      output: try String(contentsOf: outputFile, encoding: .utf8),
-      errors: try String(contentsOf: errorFile, encoding: .utf8),
-      configuration: try? String(contentsOf: folder.appendingPathComponent("run/config.toml"), encoding: .utf8))
+    in folder: TemporaryFolder? = nil
+  ) throws -> ToolProcess.Outcome {
+    let folder = try folder ?? TemporaryFolder()
+    if let file { try Data(file.utf8).write(to: folder.url.appendingPathComponent("rd-train.toml")) }
+    return try ToolProcess.run("rd-train", arguments, ranks: ranks, in: folder.url, environment: environment)
   }
 
   private static let required = ["--data", "a folder/with spaces", "--teacher", "random:1", "--output", "run"]
@@ -66,18 +24,17 @@ import Training
   // MARK: What is understood
 
   @Test func aRunTrainsAsTheFileAndTheOptionsSay() throws {
+    let folder = try TemporaryFolder()
+    try SyntheticDataSet.write(
+      to: folder("a folder/with spaces"), seed: 1, imageSize: 64, trainingCount: 3, goodTestCount: 0, defectsPerKind: 0)
     let outcome = try run(
       [
         "--data", "a folder/with spaces", "--category=surface", "--image-size=32", "--max-steps", "1",
         "--no-embed-teacher", "--checkpoint-every", "500 steps", "--adam-beta1", "0.9",
-      ], file: Self.requiredFile + "backbone = 'resnet18'\nmax_steps = 9\nseed = 9"
-    ) { folder in
-      try SyntheticDataSet.write(
-        to: folder.appendingPathComponent("a folder/with spaces").path, seed: 1, imageSize: 64, trainingCount: 3,
-        goodTestCount: 0, defectsPerKind: 0)
-    }
+      ], file: Self.requiredFile + "backbone = 'resnet18'\nmax_steps = 9\nseed = 9", in: folder)
     #expect(outcome.code == 0, "\(outcome.errors)")
-    let configuration = try TrainingConfiguration(toml: #require(outcome.configuration), file: "config.toml")
+    let configuration = try TrainingConfiguration(
+      toml: String(contentsOfFile: folder("run/config.toml"), encoding: .utf8), file: "config.toml")
     #expect(configuration.data == "a folder/with spaces" && configuration.imageSize == 32)
     #expect(configuration.maxSteps == 1 && configuration.seed == 9 && configuration.backbone == .resNet18)
     #expect(!configuration.embedTeacher && configuration.checkpointEvery == .steps(500))
@@ -86,9 +43,9 @@ import Training
   }
 
   @Test func anotherFileTakesThePlaceOfTheFoldersOwn() throws {
-    let outcome = try run(["--config", "other.toml"], file: "x = 1") { folder in
-      try Data(Self.requiredFile.utf8).write(to: folder.appendingPathComponent("other.toml"))
-    }
+    let folder = try TemporaryFolder()
+    try Data(Self.requiredFile.utf8).write(to: folder.url.appendingPathComponent("other.toml"))
+    let outcome = try run(["--config", "other.toml"], file: "x = 1", in: folder)
     #expect(outcome.code == 65 && outcome.errors == "rd-train: d: no such folder\n")
     let missing = try run(["--config", "other.toml"], file: Self.requiredFile)
     #expect(missing.code == 78)
@@ -143,14 +100,14 @@ import Training
   }
 
   @Test func whatCannotBeTrainedOnIsBadData() throws {
-    let absent = try run(["--data", "elsewhere"], file: Self.requiredFile)
+    let folder = try TemporaryFolder()
+    let absent = try run(["--data", "elsewhere"], file: Self.requiredFile, in: folder)
     #expect(absent.code == 65 && absent.errors == "rd-train: elsewhere: no such folder\n")
-    #expect(absent.configuration == nil)
-    let empty = try run([], file: Self.requiredFile) { folder in
-      try FileManager.default.createDirectory(
-        at: folder.appendingPathComponent("d/train/good"), withIntermediateDirectories: true)
-    }
+    try FileManager.default.createDirectory(
+      at: folder.url.appendingPathComponent("d/train/good"), withIntermediateDirectories: true)
+    let empty = try run([], in: folder)
     #expect(empty.code == 65 && empty.errors.hasPrefix("rd-train: d/train/good: no pictures\n"))
+    #expect(!FileManager.default.fileExists(atPath: folder("run")))
   }
 
   // MARK: Ranks
@@ -173,7 +130,7 @@ import Training
   }
 
   @Test(
-    .enabled(if: mpirun != nil),
+    .enabled(if: ToolProcess.hasMPI),
     arguments: [
       (nil, 64, "--data is missing"), ("seeed = 1", 78, "unknown key 'seeed'"), (requiredFile, 65, "d: no such folder"),
       (requiredFile + "logical_shards = 3", 64, "4 ranks cannot share 3 logical shards"),
@@ -181,6 +138,6 @@ import Training
   func underMpirunAnErrorIsSaidOnce(file: String?, code: Int32, message: String) throws {
     let outcome = try run([], file: file, ranks: 4)
     #expect(outcome.code == code)
-    #expect(outcome.errors.components(separatedBy: message).count == 2)
+    #expect(outcome.count(of: message) == 1)
   }
 }
