@@ -41,7 +41,7 @@ public final class ShardReduction {
       add(shardValues + addition.source * count, to: shardValues + addition.target * count, count: count)
     }
     guard tree.ranks > 1 else {
-      total.update(from: shardValues, count: count)
+      copy(shardValues, to: total, count: count)
       return
     }
 
@@ -59,8 +59,15 @@ public final class ShardReduction {
     for addition in tree.additionsToRoot {
       add(nodeValues + addition.source * count, to: nodeValues + addition.target * count, count: count)
     }
-    total.update(from: nodeValues, count: count)
+    copy(nodeValues, to: total, count: count)
   }
+}
+
+/// Not to be inlined: where a throwing function ends in a copy, Swift 6.0's compiler makes that a jump to memmove and leaves in the error's
+/// register whatever lay there, which the caller takes for a thrown error.
+@inline(never)
+private func copy(_ values: UnsafePointer<Double>, to copy: UnsafeMutablePointer<Double>, count: Int) {
+  copy.update(from: values, count: count)
 }
 
 /// Memory that grows to the largest need and stays.

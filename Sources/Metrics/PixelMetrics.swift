@@ -99,8 +99,9 @@ public struct PixelMetrics: Sendable {
     averagePrecision = precision / positives
     // Sorted, because a sum of rounded numbers must not depend on the order of the images.
     let ofRegions = zip(integrals, areas).map { integral, area in
-      (Double(integral.pixels) * limit - Double(integral.twiceStart) / 2 + Double(integral.pixelsOfCut) * shareOfCut)
-        / (Double(area) * limit)
+      let whole = Double(integral.pixels) * limit
+      let cut = Double(integral.pixelsOfCut) * shareOfCut
+      return (whole - Double(integral.twiceStart) / 2 + cut) / (Double(area) * limit)
     }
     aupro = ofRegions.sorted().reduce(0, +) / Double(areas.count)
     regions = areas.count
