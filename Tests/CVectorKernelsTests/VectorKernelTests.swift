@@ -289,12 +289,4 @@ import Testing
       }
     }
   }
-
-  @Test func transposition() {
-    let (rows, columns) = (37, 70)
-    let from = randomNumbers(rows * columns, seed: 1)
-    var to = [Float](repeating: .nan, count: rows * columns)
-    rd_transpose(from, rows, columns, &to)
-    for r in 0..<rows { for c in 0..<columns { #expect(to[c * rows + r] == from[r * columns + c]) } }
-  }
 }
