@@ -70,6 +70,7 @@ struct RowBlocks {
 ///
 /// Tried out, because it is a property of the kernel that OpenBLAS chooses for the processor.
 let rowGroup: Int? = [1, 12].first { group in
+  useOneThreadPerMatrixProduct()
   let (rows, columns, depth) = (180, 96, 128)
   func numbers(_ count: Int) -> [Float] { (0..<count).map { Float($0 * 7919 % 1009) / 1009 - 0.5 } }
   let (a, b) = (numbers(rows * depth), numbers(depth * columns))

@@ -46,12 +46,12 @@ import TestSupport
   /// What ``RowBlocks`` relies on: OpenBLAS gives a row the same bits in every product that it does not take for small; with some kernels
   /// only in whole groups of rows, in the same place of a group.
   @Test(arguments: [false, true])
-  func aRowIsTheSameInEveryProductThatIsNotSmall(transposed: Bool) {
+  func aRowIsTheSameInEveryProductThatIsNotSmall(transposed: Bool) throws {
     useOneThreadPerMatrixProduct()
+    let group = try #require(rowGroup)
     for (columns, depth) in [
       (64, 147), (64, 576), (128, 1152), (256, 64), (512, 4608), (2048, 512), (33, 70), (1024, 1024), (48, 3000),
     ] {
-      let group = RowBlocks.group
       let least = (RowBlocks.smallProduct / (columns * depth) / group + 1) * group
       let most = least + 50 * group
       let a = randomNumbers(most * depth, seed: 1)
