@@ -42,7 +42,7 @@ let package = Package(
     .target(name: "FileSystem", dependencies: ["Diagnostics"]),
     .target(name: "RandomStreams"),
     .target(
-      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "RandomStreams", "Diagnostics"]),
+      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),

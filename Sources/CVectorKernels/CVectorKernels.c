@@ -22,6 +22,7 @@ void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, doub
     }
 }
 
+// Comparisons are such that a NaN stays one.
 DISPATCHED
 void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
                float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
@@ -30,7 +31,7 @@ void rd_affine(const float *x, const float *scale, const float *shift, const flo
       if (relu)
         for (ptrdiff_t c = 0; c < channels; c++) {
           float v = x[c] * scale[c] + shift[c] + residual[c];
-          y[c] = v > 0 ? v : 0;
+          y[c] = v < 0 ? 0 : v;
         }
       else
         for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c] + residual[c];
@@ -38,7 +39,7 @@ void rd_affine(const float *x, const float *scale, const float *shift, const flo
     } else if (relu)
       for (ptrdiff_t c = 0; c < channels; c++) {
         float v = x[c] * scale[c] + shift[c];
-        y[c] = v > 0 ? v : 0;
+        y[c] = v < 0 ? 0 : v;
       }
     else
       for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c];
@@ -135,7 +136,7 @@ static inline __attribute__((always_inline)) void short_inner_products(const flo
 
 static inline float norm(float squares, float least) {
   float n = sqrtf(squares);
-  return n > least ? n : least;
+  return n < least ? least : n;
 }
 
 DISPATCHED
@@ -168,11 +169,12 @@ void rd_combine(float a, const float *u, float b, const float *v, float *restric
 
 DISPATCHED
 void rd_adam(float *restrict parameter, float *restrict first_moment, float *restrict second_moment, const float *restrict gradient,
-             ptrdiff_t count, float beta1, float beta2, float step_size, float inverse_root_correction2, float epsilon) {
+             ptrdiff_t count, float one_minus_beta1, float beta2, float one_minus_beta2, float step_size, float inverse_root_correction2,
+             float epsilon) {
   for (ptrdiff_t i = 0; i < count; i++) {
     float g = gradient[i];
-    float m = first_moment[i] + (g - first_moment[i]) * (1 - beta1);
-    float v = second_moment[i] * beta2 + (1 - beta2) * g * g;
+    float m = first_moment[i] + (g - first_moment[i]) * one_minus_beta1;
+    float v = second_moment[i] * beta2 + one_minus_beta2 * g * g;
     first_moment[i] = m;
     second_moment[i] = v;
     parameter[i] -= step_size * (m / (sqrtf(v) * inverse_root_correction2 + epsilon));
@@ -256,7 +258,7 @@ void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t ch
         for (ptrdiff_t ix = 2 * ox - 1; ix <= 2 * ox + 1; ix++) {
           if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
           const float *source = x + (iy * width + ix) * channels;
-          for (ptrdiff_t c = 0; c < channels; c++) y[c] = source[c] > y[c] ? source[c] : y[c];
+          for (ptrdiff_t c = 0; c < channels; c++) y[c] = source[c] <= y[c] ? y[c] : source[c];
         }
     }
 }

@@ -37,8 +37,12 @@ extension Communicator {
   /// - Parameters:
   ///   - text: what must be the same; one line.
   ///   - what: its name in the message, as in "the ranks differ in `what`".
+  ///   - hint: what to do about it.
   /// - Throws: on every rank the same `Failure(.badData)`, which names the ranks and hosts that have each text.
-  public func compareAcrossRanks(_ text: String, what: String) throws {
+  public func compareAcrossRanks(
+    _ text: String, what: String,
+    hint: String = "every host needs the same files and the same program: copy them, or use a shared file system"
+  ) throws {
     let texts = try allGather(Array(text.utf8))
     guard texts.contains(where: { $0 != texts[0] }) else { return }
     let hosts = try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
@@ -50,7 +54,7 @@ extension Communicator {
     }
     throw sharedFailure(
       .badData, "the ranks differ in \(what)" + groups.joined(),
-      hint: "every host needs the same files and the same program: copy them, or use a shared file system")
+      hint: hint)
   }
 }
 

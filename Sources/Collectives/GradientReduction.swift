@@ -85,7 +85,7 @@ public final class GradientReduction {
         sendRanges[other] = sent == 0 ? 0..<0 : target * width..<(target + sent) * width
         let source = (slot + node) * piece
         let expected = node < nodeCounts[other] ? length(from: start, of: rank) : 0
-        receiveRanges[other] = source * width..<(source + expected) * width
+        receiveRanges[other] = expected == 0 ? 0..<0 : source * width..<(source + expected) * width
         slot += nodeCounts[other]
       }
       try communicator.allToAll(

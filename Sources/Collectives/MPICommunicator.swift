@@ -85,7 +85,10 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     guard total > 0, let destination = receive.baseAddress else { return }
     let ownOffset = byteCounts[..<rank].reduce(0, +)
     let ownPlace = destination + ownOffset
-    let isInPlace = send.isEmpty || send.baseAddress == UnsafeRawPointer(ownPlace)
+    // MPI wants its "in place" from all ranks or from none, and one that sends nothing cannot tell: so all parts are put in place first.
+    if let source = send.baseAddress, source != UnsafeRawPointer(ownPlace) {
+      ownPlace.copyMemory(from: source, byteCount: send.count)
+    }
 
     if total <= messageLimit {
       var offset = 0
@@ -96,12 +99,11 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
       }
       try check(
         MPI_Allgatherv(
-          isInPlace ? rd_in_place() : send.baseAddress, counts[rank], rd_byte(), destination, counts, offsets,
+          rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets,
           rd_byte(), world),
         "MPI_Allgatherv")
     } else {
       // MPI's displacements are 32 bits wide.
-      if let source = send.baseAddress, !isInPlace { ownPlace.copyMemory(from: source, byteCount: send.count) }
       var offset = 0
       for (root, count) in byteCounts.enumerated() {
         try broadcast(UnsafeMutableRawBufferPointer(start: destination + offset, count: count), from: root)

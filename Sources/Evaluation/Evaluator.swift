@@ -50,8 +50,9 @@ public final class Evaluator {
   private let options: EvaluationOptions
   private let communicator: any Communicator
   private let console: Console
-  private let checkpoint: Checkpoint
   private let checkpointName: String
+  private let step: Int
+  private let normalStatistics: NormalStatistics?
   private let entries: [TestEntry]
   private let extractor: FeatureExtractor
   private let detector: Detector
@@ -69,9 +70,20 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
-    try communicator.compareAcrossRanks(arithmeticFingerprint(), what: "how OpenBLAS computes on their processors")
-    (checkpoint, checkpointName) = try communicator.agree { try openCheckpoint(options.checkpoint, console: console) }
-    let configuration = try communicator.agree { [checkpoint, checkpointName] in
+    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.compareAcrossRanks(
+      arithmeticFingerprint(), what: "how OpenBLAS computes on their processors", hint: unlikeProcessorsHint)
+    let (checkpoint, checkpointName) = try communicator.agree {
+      try openCheckpoint(options.checkpoint, console: console)
+    }
+    try communicator.compareAcrossRanks(
+      "\(checkpointName), \(checkpoint.step) steps, last loss \(checkpoint.lossHistory.last ?? .nan)",
+      what: "the checkpoint",
+      hint: "is a training still writing? Name the checkpoint instead of the folder")
+    self.checkpointName = checkpointName
+    step = checkpoint.step
+    normalStatistics = checkpoint.normalStatistics
+    let configuration = try communicator.agree {
       try TrainingConfiguration(data: "", teacher: "", output: "")
         .restored(from: checkpoint.configuration, file: checkpointName)
     }
@@ -82,7 +94,7 @@ public final class Evaluator {
     let architecture = Architecture(configuration.model)
     let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
     self.team = team
-    (extractor, detector) = try communicator.agree { [checkpoint, checkpointName] in
+    (extractor, detector) = try communicator.agree {
       let engine = try options.engine.start(on: team)
       let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
       return (
@@ -142,7 +154,7 @@ public final class Evaluator {
     try team.run(detections.count) { index, _ in
       let entry = entries[own.lowerBound + index]
       try picture(of: entry, map: detections[index].map, pictures)
-        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(stem(of: entry)).png")
+        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(pictureName(of: entry))")
     }
   }
 
@@ -155,7 +167,7 @@ public final class Evaluator {
   /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
   /// the middle: so normal images look normal even where nothing else is in the set.
   private func heatMapScale(lowest: Double, highest: Double) throws -> HeatMapScale {
-    guard let normal = checkpoint.normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
+    guard let normal = normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
     let usual = options.scales.scales.reduce(0.0) { sum, scale in
       let statistics = normal.scales[scale.rawValue - 1]
       return sum + (statistics.quantiles.first { $0.probability == 0.5 }?.value ?? statistics.mean)
@@ -210,7 +222,7 @@ public final class Evaluator {
     let anomalous = entries.count(where: \.isAnomalous)
     try EvaluationSummary(
       category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
-      step: checkpoint.step, evaluation: evaluation,
+      step: step, evaluation: evaluation,
       images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
       score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
     ).write(to: "\(options.output)/metrics.json")
@@ -230,9 +242,10 @@ public final class Evaluator {
     try entry.maskPath.map { try ImageFile.decodeMask($0).resized(width: side, height: side).binaryMask() }
   }
 
-  private func stem(of entry: TestEntry) -> String {
-    let name = entry.image.relativePath.split(separator: "/").last ?? ""
-    return String(name.prefix(upTo: name.lastIndex(of: ".") ?? name.endIndex))
+  /// The image's own name, with .png behind it where it is of another kind: 001.jpg and 001.png may both be there.
+  private func pictureName(of entry: TestEntry) -> String {
+    let name = entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
+    return name.lowercased().hasSuffix(".png") ? name : name + ".png"
   }
 
   private func gather<Value: BitwiseCopyable>(_ values: [Value]) throws -> [Value] {

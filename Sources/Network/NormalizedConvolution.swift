@@ -1,9 +1,11 @@
 import CVectorKernels
+import Diagnostics
 import Numerics
 
 /// A convolution with batch normalisation over the whole batch of all ranks, trained.
 public final class NormalizedConvolution: ConvolutionUnit {
   public let shape: ConvolutionShape
+  private let name: String
   private let step: TrainingStep
 
   // Places in the arenas.
@@ -33,7 +35,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     self.step = step
     let parameters = step.parameters
     let channels = shape.outputChannels
-    let name = description.normalization
+    name = description.normalization
     weights = parameters.weights.claimWeights("\(description.convolution).weight", of: shape)
     scale = parameters.affine.claimVector("\(name).weight", count: channels)
     shift = parameters.affine.claimVector("\(name).bias", count: channels)
@@ -61,6 +63,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
     let (affine, statistics) = (step.parameters.affine.values, step.parameters.statistics.values)
     let count = Double(step.batch * pixels)
+    try requireFinite(sums, count: 2 * channels)
     for channel in 0..<channels {
       let mean = sums[channel] / count
       let variance = max(sums[channels + channel] / count - mean * mean, 0)
@@ -85,6 +88,16 @@ public final class NormalizedConvolution: ConvolutionUnit {
     }
   }
 
+  /// The sums are the same on all ranks, so all stop here together, before a parameter is touched.
+  private func requireFinite(_ sums: UnsafePointer<Double>, count: Int) throws {
+    guard !(0..<count).allSatisfy({ sums[$0].isFinite }) else { return }
+    var failure = Failure(
+      .internalError, "layer \(name): numbers that are not finite",
+      hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image")
+    failure.isOnAllRanks = true
+    throw failure
+  }
+
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
   /// - Parameters:
   ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
@@ -105,6 +118,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
         z + images.lowerBound * size, mean, inverseDeviation, y.map { $0 + start }, stride, dy + start, stride,
         images.count * pixels, channels, sums, sums + channels)
     }
+    try requireFinite(sums, count: 2 * channels)
 
     let (affine, gradients) = (step.parameters.affine.values, step.parameters.affineGradients.pointer)
     let count = Double(step.batch * pixels)

@@ -1,3 +1,4 @@
+import Diagnostics
 import Numerics
 
 /// The parameters of a network as flat memory: what is exchanged, updated and stored as a whole.
@@ -57,6 +58,15 @@ public final class Parameters {
   public let affineGradients = FloatBuffer()
 
   public init() {}
+
+  /// SHA-256 over all values.
+  public var fingerprint: String {
+    var hash = SHA256()
+    for arena in [weights, affine, statistics] {
+      hash.update(UnsafeRawBufferPointer(start: arena.values, count: arena.count * MemoryLayout<Float>.stride))
+    }
+    return hash.hexDigest()
+  }
 
   public func allocate(nodes: Int) {
     weights.allocate()

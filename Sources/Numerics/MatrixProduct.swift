@@ -97,6 +97,7 @@ public func matrixProductCoreName() -> String { String(cString: openblas_get_cor
 /// What a rank's arithmetic is: OpenBLAS's kernel, and what a product comes out as, in hexadecimal digits. Ranks that differ in it would not
 /// compute one image alike.
 public func arithmeticFingerprint() -> String {
+  useOneThreadPerMatrixProduct()
   let (rows, columns, depth) = (96, 64, 700)
   let a = FloatBuffer((0..<rows * depth).map { Float($0 * 7919 % 1009) / 1009 - 0.5 })
   let b = FloatBuffer((0..<depth * columns).map { Float($0 * 6007 % 1013) / 1013 - 0.5 })
@@ -107,6 +108,10 @@ public func arithmeticFingerprint() -> String {
   let bytes = UnsafeRawBufferPointer(start: c.pointer, count: c.count * MemoryLayout<Float>.stride)
   return "\(matrixProductCoreName()) \(SHA256.hexDigest(of: bytes).prefix(16))"
 }
+
+/// What to do where the ranks differ in ``arithmeticFingerprint()``.
+public let unlikeProcessorsHint =
+  "use machines of one kind, or set OPENBLAS_CORETYPE (and OPENBLAS_L2_SIZE) alike on all: Haswell suits any with AVX2"
 
 /// Keeps OpenBLAS from starting threads of its own: the team's threads call it side by side.
 func useOneThreadPerMatrixProduct() { openblas_set_num_threads(1) }

@@ -30,7 +30,7 @@ public struct EvaluationSummary: Encodable, Sendable {
   public var scales: String
   /// How a map became its image's score: "max" or "sum".
   public var score: String
-  /// From the decoded picture to the score; nil where it was not measured.
+  /// From the normalised picture to the score; nil where it was not measured.
   public var inferenceSecondsPerImage: Double?
   public var peakMemoryBytes: Int?
   /// What makes the numbers less than they seem: defects that vanished in resizing, anomalous images without a mask.

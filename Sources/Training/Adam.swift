@@ -62,8 +62,8 @@ final class Adam {
       let range = evenRange(part, of: parts, count: count)
       let start = range.lowerBound
       rd_adam(
-        values + start, first + start, second + start, gradients + start, range.count, Float(beta1), Float(beta2),
-        stepSize, correction, Self.epsilon)
+        values + start, first + start, second + start, gradients + start, range.count, Float(1 - beta1),
+        Float(beta2), Float(1 - beta2), stepSize, correction, Self.epsilon)
     }
   }
 

@@ -111,11 +111,12 @@ extension TrainingConfiguration.Key {
         valid: { $0 <= UInt64(Int64.max) })
     case .logicalShards:
       Setting(
-        \.logicalShards, "parts into which the training set is cut, on any number of ranks", count, valid: isCount)
+        \.logicalShards, "parts into which the training set is cut, on any number of ranks",
+        "a whole number from 1 to 65536", valid: { (1...65536).contains($0) })
     case .threads:
       Setting(
-        \.threads, "threads of a rank", count, otherwise: "the allowed cores, divided by the ranks that share them",
-        valid: isCount)
+        \.threads, "threads of a rank", "a whole number from 1 to 1024",
+        otherwise: "the allowed cores, divided by the ranks that share them", valid: { (1...1024).contains($0) })
     case .engine:
       Setting(\.engine, "what computes the convolutions")
     case .featureCache:

@@ -31,6 +31,19 @@ extension TrainingConfiguration {
     }.joined()
   }
 
+  /// Every key with its value that all ranks of a job must have alike; threads and caches may differ.
+  var commonValues: [(key: Key, value: String)] {
+    Key.allCases.filter { $0 != .threads && $0 != .featureCache }.map { ($0, $0.setting.shown(in: self)) }
+  }
+
+  /// This configuration with everything that a preset implies said.
+  var resolved: TrainingConfiguration {
+    var resolved = self
+    resolved.loss = model.loss
+    resolved.fusion = model.fusion
+    return resolved
+  }
+
   /// A key whose value keeps a run from resuming.
   public struct Conflict: Sendable, Equatable, CustomStringConvertible {
     public let key: Key
@@ -53,11 +66,4 @@ extension TrainingConfiguration {
     }
   }
 
-  /// With loss and fusion in the place of the preset that implies them.
-  private var resolved: TrainingConfiguration {
-    var resolved = self
-    resolved.loss = model.loss
-    resolved.fusion = model.fusion
-    return resolved
-  }
 }

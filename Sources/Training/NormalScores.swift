@@ -12,7 +12,7 @@ extension Trainer {
   func measureNormalImages() throws -> NormalStatistics {
     let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
     let capacity = 8
-    let detections: [Detection] = try communicator.agree {
+    let detections: [(score: Double, scaleMaps: [[Float]])] = try communicator.agree {
       let detector = try Detector(
         architecture, student: TensorTable(student.tensors, source: "student"), engine: engine, capacity: capacity)
       let features = FeatureBuffer(architecture, images: capacity)
@@ -21,7 +21,7 @@ extension Trainer {
         try source.features(images, into: features)
         console.progress(
           start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
-        return try detector.detect(features.features, images: images.count)
+        return try detector.detect(features.features, images: images.count).map { ($0.score, $0.scaleMaps) }
       }
     }
     var imageScores = [Double](repeating: 0, count: manifest.images.count)

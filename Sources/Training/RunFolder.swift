@@ -1,6 +1,6 @@
+import Checkpoints
 import Diagnostics
 import FileSystem
-import Glibc
 
 /// The files of a run.
 public struct RunFolder: Sendable {
@@ -11,22 +11,43 @@ public struct RunFolder: Sendable {
   public var checkpoints: String { "\(path)/checkpoints" }
   var configuration: String { "\(path)/config.toml" }
   var log: String { "\(path)/log.jsonl" }
+  var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
 
   /// Puts the checkpoints and the log of an earlier run aside, under the next free number, so that a new one can begin here.
   /// - Returns: where the checkpoints went; nil where there were none.
   /// - Throws: `Failure(.inputOutput)`.
   func setAside() throws -> String? {
     guard isFolder(checkpoints) else { return nil }
-    var number = 1
-    while isFolder("\(checkpoints)-\(number)") { number += 1 }
-    try move(checkpoints, to: "\(checkpoints)-\(number)")
-    if isFile(log) { try move(log, to: "\(path)/log-\(number).jsonl") }
+    let number = freeNumber()
+    try renameFile(checkpoints, to: "\(checkpoints)-\(number)")
+    if isFile(log) { try renameFile(log, to: "\(path)/log-\(number).jsonl") }
+    try syncFolder(path)
     return "\(checkpoints)-\(number)"
   }
 
-  private func move(_ old: String, to new: String) throws {
-    guard rename(old, new) == 0 else {
-      throw Failure(.inputOutput, "\(old): cannot be renamed: \(String(cString: strerror(errno)))")
-    }
+  /// Puts the checkpoints of later steps aside, which would be taken for the newest, and a copy of the log that tells of these steps.
+  func setAside(after step: Int) throws -> String? {
+    let later = try namesInFolder(checkpoints).filter { (CheckpointStore.step(ofName: $0) ?? step) > step }
+    guard !later.isEmpty else { return nil }
+    let number = freeNumber()
+    try makeFolder("\(checkpoints)-\(number)")
+    if isFile(log) { try writeFile("\(path)/log-\(number).jsonl", bytes: readFile(log)) }
+    for name in later { try renameFile("\(checkpoints)/\(name)", to: "\(checkpoints)-\(number)/\(name)") }
+    try syncFolder(path)
+    return "\(checkpoints)-\(number)"
+  }
+
+  private func freeNumber() -> Int {
+    var number = 1
+    while isFolder("\(checkpoints)-\(number)") { number += 1 }
+    return number
+  }
+
+  /// Makes the folders, so that they survive a loss of power.
+  /// - Throws: `Failure(.inputOutput)`.
+  func make() throws {
+    try makeFolder(checkpoints)
+    try syncFolder(folder(of: path))
+    try syncFolder(path)
   }
 }

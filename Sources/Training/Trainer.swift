@@ -66,6 +66,8 @@ public final class Trainer {
   /// Trains until the last step, writing log and checkpoints on the way.
   /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
   public func train() throws {
+    try run.provenance.begin(
+      afterStep: step, threads: engine.team.count, engine: configuration.engine.rawValue, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
     let features = FeatureBuffer(architecture, images: student.step.capacity)
     var clock = StepClock(communicator)
@@ -124,6 +126,7 @@ public final class Trainer {
         teacher: configuration.embedTeacher ? teacher.table.tensors : nil, lossHistory: losses,
         normalStatistics: statistics)
       let written = try store.commit(checkpoint)
+      try run.provenance.note(checkpoint: written)
       console.say("checkpoint \(run.checkpoints)/\(written.name) sha256 \(written.sha256)")
     }
   }

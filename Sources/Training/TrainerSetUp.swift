@@ -19,7 +19,12 @@ extension Trainer {
   ) throws {
     let communicator = TimedCommunicator(base)
     try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
-    try communicator.compareAcrossRanks(arithmeticFingerprint(), what: "how OpenBLAS computes on their processors")
+    for (key, value) in configuration.commonValues {
+      try communicator.compareAcrossRanks(
+        value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")
+    }
+    try communicator.compareAcrossRanks(
+      arithmeticFingerprint(), what: "how OpenBLAS computes on their processors", hint: unlikeProcessorsHint)
     let tree = try communicator.agree {
       try ShardTree(shards: configuration.logicalShards, ranks: communicator.size)
     }
@@ -46,18 +51,22 @@ extension Trainer {
     let store = CheckpointStore(storage: FolderStorage(run.checkpoints), keep: configuration.keepCheckpoints) {
       console.say("warning: \($0.name): \($0.reason)")
     }
+    // At once, since much is done before the folder is needed.
     try communicator.agree { if communicator.rank == 0 { try makeFolder(run.path) } }
-    let start = try startingPoint(configuration, run: run, store: store, communicator: communicator, console: console)
+    let start = try startingPoint(configuration, run: run, store: store, communicator: communicator)
     if let start {
       try communicator.agree {
-        try check(start, configuration: configuration, manifest: manifest, teacher: teacher)
+        try check(start, configuration: configuration, manifest: manifest, order: order, teacher: teacher)
       }
     }
 
     try communicator.agree {
       guard communicator.rank == 0 else { return }
-      try makeFolder(run.checkpoints)
-      try writeFile(run.configuration, bytes: Array(configuration.toml.utf8))
+      if let place = try prepare(run, store: store, start: start, resume: configuration.resume) {
+        console.say("the checkpoints of an earlier run are now in \(place)")
+      }
+      if let start { console.say("going on from step \(start.step)") }
+      try writeFile(run.configuration, bytes: Array(configuration.resolved.toml.utf8))
     }
 
     let placement = try Placement(communicator)
@@ -80,6 +89,8 @@ extension Trainer {
     } else {
       try student.initialize(seed: configuration.seed)
     }
+    // They come from the C library's logarithm and cosine, which need not round alike on all hosts.
+    try communicator.compareAcrossRanks(step.parameters.fingerprint, what: "the weights to start from")
 
     let extractor = FeatureExtractor(
       try Teacher(architecture, weights: teacher, engine: engine, capacity: min(8, manifest.images.count)), team: team)
@@ -108,32 +119,22 @@ extension Trainer {
   }
 }
 
-/// The checkpoint to go on from, on every rank; nil where the run begins anew. Collective.
+/// The checkpoint to go on from, on every rank; nil where the run begins anew. Collective. Changes nothing on disk.
 private func startingPoint(
-  _ configuration: TrainingConfiguration, run: RunFolder, store: CheckpointStore, communicator: any Communicator,
-  console: Console
+  _ configuration: TrainingConfiguration, run: RunFolder, store: CheckpointStore, communicator: any Communicator
 ) throws -> Checkpoint? {
   // Rank 0 looks, since the folder need not be everybody's, and passes on the file as it is.
   let file: [UInt8] = try communicator.agree {
     guard communicator.rank == 0 else { return [] }
     switch configuration.resume {
     case .never:
-      if let place = try run.setAside() { console.say("the checkpoints of an earlier run are now in \(place)") }
       return []
     case .automatic:
       guard isFolder(run.checkpoints), let newest = try store.newestValid() else { return [] }
-      console.say("going on from \(run.checkpoints)/\(newest.name)")
       return try readFile("\(run.checkpoints)/\(newest.name)")
     case .file(let path):
       let bytes = try readFile(path)
-      let checkpoint = try Checkpoint(decoding: bytes, source: path)
-      // What this folder holds of later steps would be taken for the newest.
-      if let place = try run.setAside() {
-        console.say("the checkpoints of an earlier run are now in \(place)")
-        try makeFolder(run.checkpoints)
-        _ = try store.commit(checkpoint)
-      }
-      console.say("going on from \(path)")
+      _ = try Checkpoint(decoding: bytes, source: path)
       return bytes
     }
   }
@@ -145,9 +146,31 @@ private func startingPoint(
   return try communicator.agree { try Checkpoint(decoding: bytes, source: "the checkpoint") }
 }
 
+/// Makes the run's folder ready to go on from `start`. At every moment the newest checkpoint in it is a valid one.
+/// - Returns: where the checkpoints of an earlier run went, if there were any in the way.
+private func prepare(
+  _ run: RunFolder, store: CheckpointStore, start: Checkpoint?, resume: TrainingConfiguration.Resume
+) throws -> String? {
+  switch resume {
+  case .never:
+    let place = try run.setAside()
+    try run.make()
+    return place
+  case .automatic:
+    try run.make()
+    return nil
+  case .file:
+    try run.make()
+    guard let start else { return nil }
+    if !isFile("\(run.checkpoints)/\(CheckpointStore.name(ofStep: start.step))") { try store.commit(start) }
+    return try run.setAside(after: start.step)
+  }
+}
+
 /// Whether a run as configured is the one that a checkpoint belongs to.
 private func check(
-  _ checkpoint: Checkpoint, configuration: TrainingConfiguration, manifest: ImageManifest, teacher: TeacherWeights
+  _ checkpoint: Checkpoint, configuration: TrainingConfiguration, manifest: ImageManifest, order: EpochOrder,
+  teacher: TeacherWeights
 ) throws {
   let stored = try configuration.restored(from: checkpoint.configuration, file: "the checkpoint's configuration")
   let conflicts = configuration.compatibility(with: stored).map(\.description)

@@ -63,7 +63,9 @@ struct EvaluationCommand: ParsableCommand {
       scales: try ScoredScales(scales), score: try word(score, for: "--score"),
       engine: try word(engine, for: "--engine"),
       threads: threads)
-    if let threads, threads < 1 { throw Failure(.usage, "--threads \(threads): must be at least 1") }
+    if let threads, !(1...1024).contains(threads) {
+      throw Failure(.usage, "--threads \(threads): must be from 1 to 1024")
+    }
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
       try Evaluator(options, over: communicator, console: Console(rank: communicator.rank)).evaluate()

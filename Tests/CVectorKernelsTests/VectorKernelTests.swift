@@ -159,8 +159,8 @@ import Testing
       let gradient = randomNumbers(count, seed: UInt64(step + 1))
       let (correction1, correction2) = (1 - power(beta1, step), 1 - power(beta2, step))
       rd_adam(
-        &parameter, &m, &v, gradient, count, Float(beta1), Float(beta2), Float(rate / correction1),
-        Float(1 / correction2.squareRoot()), Float(epsilon))
+        &parameter, &m, &v, gradient, count, Float(1 - beta1), Float(beta2), Float(1 - beta2),
+        Float(rate / correction1), Float(1 / correction2.squareRoot()), Float(epsilon))
       for i in 0..<count {
         let g = Double(gradient[i])
         m64[i] = beta1 * m64[i] + (1 - beta1) * g

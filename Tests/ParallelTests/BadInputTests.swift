@@ -33,6 +33,22 @@ extension ParallelTests {
       return folder
     }
 
+    // MARK: Numbers and configurations
+
+    @Test func numbersThatAreNotFinite() throws {
+      try Self.expectFailure(["--learning-rate", "1e30"], code: 70, saying: ["numbers that are not finite", "layer "])
+    }
+
+    /// As with folders that the hosts do not share.
+    @Test func ranksThatAreToldDifferently() throws {
+      let folder = try TemporaryFolder()
+      let common = Workplace.standardOptions() + ["--output", folder("run")]
+      let outcome = try ToolProcess.run(
+        "rd-train", common + ["--seed", "2", ":", "-n", "1", ToolProcess.builtTool("rd-train")] + common, ranks: 1)
+      #expect(outcome.code == 65, "\(outcome.errors)")
+      #expect(outcome.count(of: "the ranks differ in the configuration: seed") == 1, "\(outcome.errors)")
+    }
+
     // MARK: Images
 
     @Test func aFolderThatIsNotThere() throws {

@@ -82,6 +82,18 @@ extension ParallelTests {
       #expect(try hash(ofFile: run.checkpoint(5)) == run.hashes[5])
     }
 
+    /// A checkpoint of another run, given by name, is refused before anything in the folder changes.
+    @Test func aRefusedFileLeavesTheFolderAsItIs() throws {
+      let run = try Workplace.standard()
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: run.path, toPath: folder("run"))
+      let before = try FileManager.default.subpathsOfDirectory(atPath: folder("run")).sorted()
+      let outcome = try Workplace.train(
+        ["--batch-size", "5", "--resume", run.checkpoint(5)], output: folder("run"), ranks: 2)
+      #expect(outcome.code == 78 && outcome.count(of: "batch_size") == 1, "\(outcome.errors)")
+      #expect(try FileManager.default.subpathsOfDirectory(atPath: folder("run")).sorted() == before)
+    }
+
     @Test func otherImagesAreRefused() throws {
       let run = try Workplace.standard()
       let folder = try TemporaryFolder()
@@ -94,7 +106,7 @@ extension ParallelTests {
       try FileManager.default.moveItem(atPath: folder(images + "/009.png"), toPath: folder(images + "/010.png"))
       let other = try Workplace.train(["--data", folder.path], output: run.path, ranks: 2)
       #expect(other.code == 65)
-      #expect(other.count(of: "does not hold the images that it began with") == 1)
+      #expect(other.count(of: "are not those that it began with") == 1)
     }
   }
 }

@@ -74,7 +74,8 @@ public enum ToolProcess {
   }
 
   /// The path of a tool: they lie beside the program that runs the tests.
-  private static func builtTool(_ name: String) throws -> String {
+  /// The path of a tool that was built beside the tests.
+  public static func builtTool(_ name: String) throws -> String {
     let folders = [
       URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(), Bundle.main.bundleURL,
       URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent(),

@@ -44,7 +44,7 @@ void rd_combine(float a, const float *u, float b, const float *v, float *y, ptrd
 
 // One Adam update (Kingma & Ba 2015, in PyTorch's order of operations).
 void rd_adam(float *parameter, float *first_moment, float *second_moment, const float *gradient, ptrdiff_t count,
-             float beta1, float beta2, float step_size, float inverse_root_correction2, float epsilon);
+             float one_minus_beta1, float beta2, float one_minus_beta2, float step_size, float inverse_root_correction2, float epsilon);
 
 // The rows first ..< first + rows of the patch matrix of a convolution, over images, output rows and output columns in that order;
 // a patch is kernel x kernel x channels floats, zero where it leaves the image.
