@@ -81,9 +81,6 @@ public struct Checkpoint: Sendable, Equatable {
     for (what, number) in [("step", step), ("epoch", epoch)] where number < 0 {
       return "the \(what) is \(number)"
     }
-    guard lossHistory.count == step else {
-      return "there are \(lossHistory.count) losses of \(step) steps"
-    }
     guard firstMoments.map(\.name) == secondMoments.map(\.name) else {
       return "the first and second moments are not of the same parameters"
     }

@@ -65,7 +65,9 @@ extension Trainer {
       if let place = try prepare(run, store: store, start: start, resume: configuration.resume) {
         console.say("the checkpoints of an earlier run are now in \(place)")
       }
-      if let start { console.say("going on from step \(start.step)") }
+      if let start {
+        console.say("going on from \(run.checkpoints)/\(CheckpointStore.name(ofStep: start.step))")
+      }
       try writeFile(run.configuration, bytes: Array(configuration.resolved.toml.utf8))
     }
 
@@ -182,8 +184,17 @@ private func check(
   guard checkpoint.dataFingerprint == manifest.fingerprint else {
     throw Failure(
       .badData,
-      "the run cannot go on from its checkpoint: \(manifest.root) does not hold the images that it began with",
-      hint: hint)
+      "the run cannot go on from its checkpoint: the images in \(manifest.root) are not those that it began with "
+        + "(by names and sizes)", hint: hint)
+  }
+  guard checkpoint.shardOrder == order.dealt.map(Int32.init) else {
+    throw Failure(
+      .badData, "the run cannot go on from its checkpoint: this program deals the images out in another order",
+      hint: "go on with the version that began the run; or \(hint)")
+  }
+  guard checkpoint.lossHistory.count == checkpoint.step else {
+    throw Failure(
+      .badData, "the checkpoint of step \(checkpoint.step) has \(checkpoint.lossHistory.count) losses", hint: hint)
   }
   guard checkpoint.teacherHash == teacher.hash else {
     throw Failure(

@@ -42,7 +42,7 @@ extension ParallelTests {
     /// As with folders that the hosts do not share.
     @Test func ranksThatAreToldDifferently() throws {
       let folder = try TemporaryFolder()
-      let common = Workplace.standardOptions() + ["--output", folder("run")]
+      let common = try Workplace.standardOptions() + ["--output", folder("run")]
       let outcome = try ToolProcess.run(
         "rd-train", common + ["--seed", "2", ":", "-n", "1", ToolProcess.builtTool("rd-train")] + common, ranks: 1)
       #expect(outcome.code == 65, "\(outcome.errors)")
