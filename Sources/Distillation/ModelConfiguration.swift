@@ -1,7 +1,7 @@
 /// What determines a model's layers and its loss: enough to rebuild the model of a checkpoint.
 ///
 /// The raw values of the enumerations are the words that configuration files, command lines and checkpoints use.
-public struct ModelConfiguration: Sendable, Equatable, Codable {
+public struct ModelConfiguration: Sendable, Equatable {
   /// The teacher's architecture, which the student's decoder mirrors.
   public var backbone: Backbone
   public var loss: DistillationLoss

@@ -57,6 +57,12 @@ public struct TeacherWeights: Sendable {
     hash = Self.hash(of: self.table)
   }
 
+  /// The seed that `random:SEED` names in the place of a file; nil for anything else.
+  public static func randomSeed(of source: String) -> UInt64? {
+    let prefix = "random:"
+    return source.hasPrefix(prefix) ? UInt64(source.dropFirst(prefix.count)) : nil
+  }
+
   /// An untrained teacher, for benchmarks and tests.
   public init(randomWithSeed seed: UInt64, for architecture: Architecture) throws {
     let tensors = Initialization.tensors(of: architecture.teacherUnits, seed: seed)

@@ -62,8 +62,6 @@ public final class Evaluator {
   /// The numbers of this rank's images among all entries.
   private var own: Range<Int> { evenRange(communicator.rank, of: communicator.size, count: entries.count) }
 
-  private static let imagesAtATime = 8
-
   /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   public init(_ options: EvaluationOptions, over communicator: any Communicator, console: Console) throws {
@@ -99,10 +97,11 @@ public final class Evaluator {
       let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
       return (
         FeatureExtractor(
-          try Teacher(architecture, weights: weights, engine: engine, capacity: Self.imagesAtATime), team: team),
+          try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
+          team: team),
         try Detector(
           architecture, student: TensorTable(checkpoint.parameters, source: checkpointName), engine: engine,
-          capacity: Self.imagesAtATime, scales: options.scales, score: options.score)
+          capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
       )
     }
   }
@@ -134,10 +133,10 @@ public final class Evaluator {
   private var inferenceSeconds = 0.0
 
   private func detectOwnImages() throws -> [Detection] {
-    let features = FeatureBuffer(architecture, images: Self.imagesAtATime)
+    let features = FeatureBuffer(architecture, images: FeatureExtractor.imagesAtATime)
     var detections: [Detection] = []
-    for start in stride(from: own.lowerBound, to: own.upperBound, by: Self.imagesAtATime) {
-      let part = entries[start..<min(start + Self.imagesAtATime, own.upperBound)]
+    for start in stride(from: own.lowerBound, to: own.upperBound, by: FeatureExtractor.imagesAtATime) {
+      let part = entries[start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)]
       try extractor.read(part.map(\.image.path))
       let began = ContinuousClock.now
       try extractor.extract(part.count, into: features)

@@ -24,10 +24,39 @@ package struct Placement: Sendable {
     threads = max(count / places.count { $0 == own }, 1)
   }
 
-  /// Half of this rank's share of the host's free memory, in bytes.
+  /// Half of this rank's share of the memory that is free, in bytes: on the host, and within what a scheduler or container allows.
   package var memoryForCache: Int {
     let kibibytes = Self.value(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap { Int($0) }
-    return (kibibytes ?? 0) * 1024 / 2 / ranksOnHost
+    let onHost = (kibibytes ?? 0) * 1024
+    return min(onHost, Self.memoryLeftToGroup ?? onHost) / 2 / ranksOnHost
+  }
+
+  /// What the control group of this process, or one above it, has left; nil where there is no limit.
+  private static var memoryLeftToGroup: Int? {
+    // Version 2 has one hierarchy, written as "0::/path"; version 1 one for memory alone, as "5:memory:/path".
+    guard let text = try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8) else { return nil }
+    let places: [(root: String, limit: String, usage: String, path: String)] = text.split(separator: "\n").compactMap {
+      let parts = $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 3 else { return nil }
+      if parts[0] == "0" { return ("/sys/fs/cgroup", "memory.max", "memory.current", parts[2]) }
+      guard parts[1].split(separator: ",").contains("memory") else { return nil }
+      return ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", parts[2])
+    }
+    return places.flatMap { place in
+      let names = place.path.split(separator: "/").map(String.init)
+      return (0...names.count).compactMap { depth -> Int? in
+        let folder = ([place.root] + names.prefix(depth)).joined(separator: "/")
+        guard let limit = number(in: "\(folder)/\(place.limit)"), let usage = number(in: "\(folder)/\(place.usage)")
+        else { return nil }
+        return max(limit - usage, 0)
+      }
+    }.min()
+  }
+
+  private static func number(in file: String) -> Int? {
+    (try? String(contentsOfFile: file, encoding: .utf8)).flatMap {
+      Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
   }
 
   /// A line of a file of the kernel's, behind its name and colon.

@@ -57,9 +57,6 @@ public struct ConvolutionShape: Hashable, Sendable {
   public var inputPixels: Int { inputHeight * inputWidth }
   public var outputPixels: Int { outputHeight * outputWidth }
 
-  /// Multiply-adds of the forward pass for one image.
-  public var multiplyAdds: Int { (isTransposed ? inputPixels : outputPixels) * weightCount }
-
   /// The weights' shape in PyTorch.
   public var torchWeightShape: [Int] {
     isTransposed

@@ -154,8 +154,7 @@ private func isCount(_ number: Int) -> Bool { (1...Int(Int32.max)).contains(numb
 private func isDecay(_ number: Double) -> Bool { (0..<1).contains(number) }
 
 private func isTeacher(_ text: String) -> Bool {
-  let random = "random:"
-  return text.hasPrefix(random) ? UInt64(text.dropFirst(random.count)) != nil : !text.isEmpty
+  text.hasPrefix("random:") ? TeacherWeights.randomSeed(of: text) != nil : !text.isEmpty
 }
 
 /// One key's meaning, accepted values, and how its value is read and written.

@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Foundation
 import TOMLKit
 
@@ -68,26 +69,19 @@ extension TrainingConfiguration {
   }
 
   private static func contents(of file: String) throws -> String {
-    // Foundation's errors do not tell a missing file from a folder or a forbidden one in words of the system.
-    guard let stream = fopen(file, "r") else { throw unreadable(file, errno) }
-    defer { fclose(stream) }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 16)
-    while case let count = fread(&part, 1, part.count, stream), count > 0 {
-      bytes += part[..<count]
+    let bytes: [UInt8]
+    do {
+      bytes = try readFile(file)
+    } catch let failure as Failure {
+      throw Failure(
+        .configuration, failure.message,
+        hint: "cluster/rd-train.toml is an example; without a file, give the options (rd-train --help)")
     }
-    guard ferror(stream) == 0 else { throw unreadable(file, errno) }
     // The parser takes a C string: it would silently end at a zero byte.
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
       throw Failure(.configuration, "\(file): not a text file in UTF-8")
     }
     return text
-  }
-
-  private static func unreadable(_ file: String, _ error: Int32) -> Failure {
-    Failure(
-      .configuration, "\(file): cannot be read: \(String(cString: strerror(error)))",
-      hint: "cluster/rd-train.toml is an example; without a file, give the options (rd-train --help)")
   }
 }
 

@@ -4,6 +4,9 @@ import Numerics
 
 /// Reads pictures and lets the teacher look at them.
 package final class FeatureExtractor {
+  /// Enough to keep the threads busy, and little memory.
+  package static let imagesAtATime = 8
+
   private let teacher: Teacher
   package let team: ThreadTeam
   private let pixels: FloatBuffer

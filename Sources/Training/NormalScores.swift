@@ -11,7 +11,7 @@ extension Trainer {
   /// Scores all normal images with the present student, each rank its own, and takes the statistics of all of them. Collective.
   func measureNormalImages() throws -> NormalStatistics {
     let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
-    let capacity = 8
+    let capacity = FeatureExtractor.imagesAtATime
     let detections: [(score: Double, scaleMaps: [[Float]])] = try communicator.agree {
       let detector = try Detector(
         architecture, student: TensorTable(student.tensors, source: "student"), engine: engine, capacity: capacity)

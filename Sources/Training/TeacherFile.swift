@@ -7,8 +7,7 @@ extension TeacherWeights {
   /// Reads what `--teacher` names: a file of torch.save, of safetensors, an HDF5 file of our own, or `random:SEED`.
   /// - Throws: `Failure(.badData)` where the file is absent, damaged or of another architecture; `.inputOutput` where it cannot be read.
   public init(source: String, for architecture: Architecture) throws {
-    let random = "random:"
-    if source.hasPrefix(random), let seed = UInt64(source.dropFirst(random.count)) {
+    if let seed = Self.randomSeed(of: source) {
       try self.init(randomWithSeed: seed, for: architecture)
     } else if try TensorFile.format(of: source) == .hdf5 {
       try self.init(HDF5TensorFile.read(path: source), for: architecture)
@@ -16,7 +15,4 @@ extension TeacherWeights {
       try self.init(TensorFile.read(path: source), for: architecture)
     }
   }
-
-  /// Whether a source names no trained weights.
-  static func isUntrained(_ source: String) -> Bool { source.hasPrefix("random:") }
 }

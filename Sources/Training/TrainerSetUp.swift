@@ -41,7 +41,7 @@ extension Trainer {
 
     let teacher = try communicator.agree { try TeacherWeights(source: configuration.teacher, for: architecture) }
     try communicator.compareAcrossRanks(teacher.hash, what: "the teacher's weights")
-    if TeacherWeights.isUntrained(configuration.teacher) {
+    if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
       console.say(
         "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
       )
@@ -95,7 +95,9 @@ extension Trainer {
     try communicator.compareAcrossRanks(step.parameters.fingerprint, what: "the weights to start from")
 
     let extractor = FeatureExtractor(
-      try Teacher(architecture, weights: teacher, engine: engine, capacity: min(8, manifest.images.count)), team: team)
+      try Teacher(
+        architecture, weights: teacher, engine: engine,
+        capacity: min(FeatureExtractor.imagesAtATime, manifest.images.count)), team: team)
     let source = FeatureSource(extractor, manifest: manifest)
     let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let losses = start?.lossHistory ?? []
