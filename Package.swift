@@ -75,7 +75,7 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Numerics",
+        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Network", "Numerics",
         "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
     .executableTarget(

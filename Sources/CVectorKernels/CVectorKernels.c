@@ -3,14 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-int rd_has_512_bit_vectors(void) {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-#else
-  return 0;
-#endif
-}
+#define INLINE static inline __attribute__((always_inline))
 
 DISPATCHED
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
@@ -181,54 +174,38 @@ void rd_adam(float *restrict parameter, float *restrict first_moment, float *res
   }
 }
 
-void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
-                ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *patches) {
+INLINE ptrdiff_t clamped(ptrdiff_t value, ptrdiff_t most) { return value < 0 ? 0 : value > most ? most : value; }
+
+void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t window_width, ptrdiff_t stride,
+                ptrdiff_t top, ptrdiff_t left, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows,
+                ptrdiff_t first_column, ptrdiff_t columns, float *patches) {
+  ptrdiff_t line = window_width * channels;
   for (ptrdiff_t r = first; r < first + rows; r++) {
-    ptrdiff_t image = r / (out_height * out_width), pixel = r % (out_height * out_width);
-    ptrdiff_t top = pixel / out_width * stride - padding, left = pixel % out_width * stride - padding;
-    const float *source = x + image * height * width * channels;
-    // The part of a patch row that lies inside the image is one run of memory.
-    ptrdiff_t begin = left < 0 ? -left : 0, end = left + kernel > width ? width - left : kernel;
-    for (ptrdiff_t ky = 0; ky < kernel; ky++, patches += kernel * channels) {
-      ptrdiff_t iy = top + ky;
-      if (iy < 0 || iy >= height || end <= begin) {
-        memset(patches, 0, sizeof(float) * kernel * channels);
-        continue;
+    ptrdiff_t image = r / (rows_high * rows_wide), row = r / rows_wide % rows_high * stride + top, column = r % rows_wide * stride + left;
+    const float *source = x + ((image * height + row) * width + column) * channels;
+    // The part of a window's line that lies inside the image is one run of memory.
+    ptrdiff_t begin = clamped(-column, window_width) * channels, end = clamped(width - column, window_width) * channels;
+    for (ptrdiff_t c = first_column, next; c < first_column + columns; c = next) {
+      ptrdiff_t y = c / line, from = c % line, to = clamped(from + first_column + columns - c, line);
+      next = c + to - from;
+      ptrdiff_t start = clamped(begin, to) < from ? from : clamped(begin, to), stop = clamped(end, to);
+      if (row + y < 0 || row + y >= height || stop <= start) {
+        memset(patches, 0, sizeof(float) * (to - from));
+      } else {
+        memset(patches, 0, sizeof(float) * (start - from));
+        memcpy(patches + start - from, source + y * width * channels + start, sizeof(float) * (stop - start));
+        memset(patches + stop - from, 0, sizeof(float) * (to - stop));
       }
-      if (begin > 0) memset(patches, 0, sizeof(float) * begin * channels);
-      memcpy(patches + begin * channels, source + (iy * width + left + begin) * channels, sizeof(float) * (end - begin) * channels);
-      if (end < kernel) memset(patches + end * channels, 0, sizeof(float) * (kernel - end) * channels);
+      patches += to - from;
     }
   }
 }
 
-void rd_patch_columns(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
-                      ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows,
-                      ptrdiff_t first_column, ptrdiff_t columns, float *patches) {
-  for (ptrdiff_t r = first; r < first + rows; r++) {
-    ptrdiff_t image = r / (out_height * out_width), pixel = r % (out_height * out_width);
-    ptrdiff_t top = pixel / out_width * stride - padding, left = pixel % out_width * stride - padding;
-    const float *source = x + image * height * width * channels;
-    for (ptrdiff_t column = first_column, end; column < first_column + columns; column = end) {
-      ptrdiff_t tap = column / channels, channel = column % channels;
-      ptrdiff_t iy = top + tap / kernel, ix = left + tap % kernel;
-      end = (tap + 1) * channels < first_column + columns ? (tap + 1) * channels : first_column + columns;
-      if (iy < 0 || iy >= height || ix < 0 || ix >= width)
-        memset(patches, 0, sizeof(float) * (end - column));
-      else
-        memcpy(patches, source + (iy * width + ix) * channels + channel, sizeof(float) * (end - column));
-      patches += end - column;
-    }
-  }
-}
-
-void rd_place_patches(const float *patches, ptrdiff_t rows_wide, ptrdiff_t channels, ptrdiff_t factor, ptrdiff_t first,
-                      ptrdiff_t rows, float *y) {
-  ptrdiff_t line = rows_wide * factor * channels;
-  for (ptrdiff_t r = first; r < first + rows; r++) {
-    float *target = y + r / rows_wide * factor * line + r % rows_wide * factor * channels;
-    for (ptrdiff_t u = 0; u < factor; u++, patches += factor * channels, target += line)
-      memcpy(target, patches, sizeof(float) * factor * channels);
+void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, float *y,
+                   ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left) {
+  for (ptrdiff_t r = first; r < first + rows; r++, values += columns) {
+    ptrdiff_t image = r / (rows_high * rows_wide), row = r / rows_wide % rows_high * stride + top, column = r % rows_wide * stride + left;
+    memcpy(y + ((image * height + row) * width + column) * channels, values, sizeof(float) * columns);
   }
 }
 

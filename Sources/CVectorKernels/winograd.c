@@ -5,7 +5,9 @@
 #include <string.h>
 
 enum { LANES = 16 };
-typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+#define UNROLLED _Pragma("clang loop unroll(full)")
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -63,108 +65,174 @@ INLINE void weight_adjoint(const lanes *m, int stride, lanes *t, int t_stride) {
   t[2 * t_stride] = 4.0f * s2 - s1 + m[5 * stride];
 }
 
+// `count` is a constant LANES where a whole vector is there.
 INLINE void load(lanes *v, const float *p, ptrdiff_t count) {
-  if (count >= LANES) {
-    memcpy(v, p, sizeof *v);
-  } else {
-    memset(v, 0, sizeof *v);
-    memcpy(v, p, sizeof(float) * count);
+  if (count < LANES) memset(v, 0, sizeof *v);
+  memcpy(v, p, sizeof(float) * count);
+}
+
+INLINE void store(float *p, const lanes *v, ptrdiff_t count) { memcpy(p, v, sizeof(float) * count); }
+
+// Calls a function for channels first ..< channels, a vector at a time.
+#define BY_VECTORS(channels, call)                               \
+  for (ptrdiff_t c = 0; c < (channels); c += LANES) {            \
+    if ((channels) - c >= LANES) {                               \
+      const ptrdiff_t count = LANES;                             \
+      call;                                                      \
+    } else {                                                     \
+      const ptrdiff_t count = (channels) - c;                    \
+      call;                                                      \
+    }                                                            \
+  }
+
+// The rows and columns of a tile that lie inside the map.
+typedef struct {
+  ptrdiff_t top, left, bottom, right;
+} extent;
+
+INLINE extent inside(ptrdiff_t top, ptrdiff_t left, ptrdiff_t side, ptrdiff_t height, ptrdiff_t width) {
+  extent e = {top < 0 ? -top : 0, left < 0 ? -left : 0, height - top < side ? height - top : side, width - left < side ? width - left : side};
+  return e;
+}
+
+INLINE int has(extent e, ptrdiff_t i, ptrdiff_t j) { return i >= e.top && i < e.bottom && j >= e.left && j < e.right; }
+
+INLINE void transform_weights(const float *weights, ptrdiff_t tap_stride, ptrdiff_t count, float *target, ptrdiff_t plane) {
+  lanes g[9], half[18];
+  UNROLLED for (int k = 0; k < 9; k++) load(&g[k], weights + k * tap_stride, count);
+  UNROLLED for (int k = 0; k < 3; k++) weight_transform(g + k, 3, half + k, 3);
+  UNROLLED for (int k = 0; k < 6; k++) {
+    lanes u[6];
+    weight_transform(half + 3 * k, 1, u, 1);
+    UNROLLED for (int l = 0; l < 6; l++) store(target + (6 * k + l) * plane, &u[l], LANES);
   }
 }
 
-INLINE void store(float *p, const lanes *v, ptrdiff_t count) {
-  memcpy(p, v, sizeof(float) * (count >= LANES ? LANES : count));
+DISPATCHED
+void rd_winograd_weights(const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
+                         ptrdiff_t plane, ptrdiff_t panel_stride) {
+  for (ptrdiff_t r = 0; r < rows; r++, weights += row_stride, panels += RD_PANEL)
+    BY_VECTORS(columns, transform_weights(weights + c, tap_stride, count, panels + c / RD_PANEL * panel_stride + c % RD_PANEL, plane))
 }
 
-DISPATCHED
-void rd_winograd_weights(const float *weights, ptrdiff_t plane, int turned, ptrdiff_t first, ptrdiff_t count, float *transformed) {
-  for (ptrdiff_t i = first; i < first + count; i += LANES) {
-    ptrdiff_t rest = first + count - i;
-    lanes g[9], half[18], u[36];
-    for (int k = 0; k < 9; k++) load(&g[k], weights + (turned ? 8 - k : k) * plane + i, rest);
-    for (int k = 0; k < 3; k++) weight_transform(g + k, 3, half + k, 3);
-    for (int k = 0; k < 6; k++) weight_transform(half + 3 * k, 1, u + 6 * k, 1);
-    for (int k = 0; k < 36; k++) store(transformed + k * plane + i, &u[k], rest);
+INLINE void transform_input(const float *source, ptrdiff_t line, ptrdiff_t pixel, extent e, int whole, ptrdiff_t count, float *target,
+                            ptrdiff_t plane) {
+  lanes half[36];
+  UNROLLED for (int j = 0; j < 6; j++) {
+    lanes d[6];
+    UNROLLED for (int i = 0; i < 6; i++)
+      if (whole || has(e, i, j))
+        load(&d[i], source + i * line + j * pixel, count);
+      else
+        memset(&d[i], 0, sizeof d[i]);
+    input_transform(d, 1, half + j, 6);
+  }
+  UNROLLED for (int k = 0; k < 6; k++) {
+    lanes v[6];
+    input_transform(half + 6 * k, 1, v, 1);
+    UNROLLED for (int l = 0; l < 6; l++) store(target + (6 * k + l) * plane, &v[l], count);
   }
 }
 
 DISPATCHED
-void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
-                       float *transformed, ptrdiff_t plane) {
-  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4;
-  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += channels) {
+void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
+                       ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
+  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4, line = width * pixel_stride;
+  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += tile_stride) {
     ptrdiff_t top = tile / across % down * 4 - 1, left = tile % across * 4 - 1;
-    const float *source = x + tile / (across * down) * height * width * channels;
-    for (ptrdiff_t c = 0; c < channels; c += LANES) {
-      ptrdiff_t count = channels - c;
-      lanes d[36], half[36], v[36];
-      for (ptrdiff_t i = 0; i < 6; i++)
-        for (ptrdiff_t j = 0; j < 6; j++) {
-          ptrdiff_t iy = top + i, ix = left + j;
-          int inside = iy >= 0 && iy < height && ix >= 0 && ix < width;
-          if (inside)
-            load(&d[6 * i + j], source + (iy * width + ix) * channels + c, count);
-          else
-            memset(&d[6 * i + j], 0, sizeof(lanes));
-        }
-      for (int k = 0; k < 6; k++) input_transform(d + k, 6, half + k, 6);
-      for (int k = 0; k < 6; k++) input_transform(half + 6 * k, 1, v + 6 * k, 1);
-      for (int k = 0; k < 36; k++) store(transformed + k * plane + c, &v[k], count);
-    }
+    const float *source = x + ((tile / (across * down) * height + top) * width + left) * pixel_stride;
+    extent e = inside(top, left, 6, height, width);
+    if (e.top == 0 && e.left == 0 && e.bottom == 6 && e.right == 6)
+      BY_VECTORS(channels, transform_input(source + c, line, pixel_stride, e, 1, count,
+                                           transformed + c / RD_PANEL * panel_stride + c % RD_PANEL, plane))
+    else
+      BY_VECTORS(channels, transform_input(source + c, line, pixel_stride, e, 0, count,
+                                           transformed + c / RD_PANEL * panel_stride + c % RD_PANEL, plane))
+  }
+}
+
+INLINE void transform_output(const float *source, ptrdiff_t plane, extent e, int whole, ptrdiff_t count, float *target, ptrdiff_t line,
+                             ptrdiff_t pixel) {
+  lanes half[24];
+  UNROLLED for (int k = 0; k < 6; k++) {
+    lanes m[6];
+    UNROLLED for (int l = 0; l < 6; l++) load(&m[l], source + (6 * l + k) * plane, count);
+    output_transform(m, 1, half + k, 6);
+  }
+  UNROLLED for (int i = 0; i < 4; i++) {
+    lanes o[4];
+    output_transform(half + 6 * i, 1, o, 1);
+    UNROLLED for (int j = 0; j < 4; j++)
+      if (whole || has(e, i, j)) store(target + i * line + j * pixel, &o[j], count);
   }
 }
 
 DISPATCHED
-void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first,
-                        ptrdiff_t tiles, float *y) {
-  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4;
-  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += channels) {
+void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
+                        ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles, float *y) {
+  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4, line = width * pixel_stride;
+  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += tile_stride) {
     ptrdiff_t top = tile / across % down * 4, left = tile % across * 4;
-    float *target = y + tile / (across * down) * height * width * channels;
-    for (ptrdiff_t c = 0; c < channels; c += LANES) {
-      ptrdiff_t count = channels - c;
-      lanes m[36], half[24], o[16];
-      for (int k = 0; k < 36; k++) load(&m[k], transformed + k * plane + c, count);
-      for (int k = 0; k < 6; k++) output_transform(m + k, 6, half + k, 6);
-      for (int k = 0; k < 4; k++) output_transform(half + 6 * k, 1, o + 4 * k, 1);
-      for (ptrdiff_t i = 0; i < 4 && top + i < height; i++)
-        for (ptrdiff_t j = 0; j < 4 && left + j < width; j++)
-          store(target + ((top + i) * width + left + j) * channels + c, &o[4 * i + j], count);
-    }
+    float *target = y + ((tile / (across * down) * height + top) * width + left) * pixel_stride;
+    extent e = inside(top, left, 4, height, width);
+    if (e.bottom == 4 && e.right == 4)
+      BY_VECTORS(channels, transform_output(transformed + c, plane, e, 1, count, target + c, line, pixel_stride))
+    else
+      BY_VECTORS(channels, transform_output(transformed + c, plane, e, 0, count, target + c, line, pixel_stride))
+  }
+}
+
+INLINE void transform_output_gradient(const float *source, ptrdiff_t line, ptrdiff_t pixel, extent e, int whole, ptrdiff_t count, float *target,
+                                      ptrdiff_t plane) {
+  lanes half[24];
+  UNROLLED for (int j = 0; j < 4; j++) {
+    lanes y[4];
+    UNROLLED for (int i = 0; i < 4; i++)
+      if (whole || has(e, i, j))
+        load(&y[i], source + i * line + j * pixel, count);
+      else
+        memset(&y[i], 0, sizeof y[i]);
+    output_adjoint(y, 1, half + j, 4);
+  }
+  UNROLLED for (int k = 0; k < 6; k++) {
+    lanes m[6];
+    output_adjoint(half + 4 * k, 1, m, 1);
+    UNROLLED for (int l = 0; l < 6; l++) store(target + (6 * k + l) * plane, &m[l], count);
   }
 }
 
 DISPATCHED
-void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
-                                float *transformed, ptrdiff_t plane) {
-  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4;
-  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += channels) {
+void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
+                                ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
+  ptrdiff_t across = (width + 3) / 4, down = (height + 3) / 4, line = width * pixel_stride;
+  for (ptrdiff_t tile = first; tile < first + tiles; tile++, transformed += tile_stride) {
     ptrdiff_t top = tile / across % down * 4, left = tile % across * 4;
-    const float *source = dy + tile / (across * down) * height * width * channels;
-    for (ptrdiff_t c = 0; c < channels; c += LANES) {
-      ptrdiff_t count = channels - c;
-      lanes y[16], half[24], m[36];
-      for (ptrdiff_t i = 0; i < 4; i++)
-        for (ptrdiff_t j = 0; j < 4; j++)
-          if (top + i < height && left + j < width)
-            load(&y[4 * i + j], source + ((top + i) * width + left + j) * channels + c, count);
-          else
-            memset(&y[4 * i + j], 0, sizeof(lanes));
-      for (int k = 0; k < 4; k++) output_adjoint(y + k, 4, half + k, 4);
-      for (int k = 0; k < 6; k++) output_adjoint(half + 4 * k, 1, m + 6 * k, 1);
-      for (int k = 0; k < 36; k++) store(transformed + k * plane + c, &m[k], count);
-    }
+    const float *source = dy + ((tile / (across * down) * height + top) * width + left) * pixel_stride;
+    extent e = inside(top, left, 4, height, width);
+    if (e.bottom == 4 && e.right == 4)
+      BY_VECTORS(channels, transform_output_gradient(source + c, line, pixel_stride, e, 1, count,
+                                                     transformed + c / RD_PANEL * panel_stride + c % RD_PANEL, plane))
+    else
+      BY_VECTORS(channels, transform_output_gradient(source + c, line, pixel_stride, e, 0, count,
+                                                     transformed + c / RD_PANEL * panel_stride + c % RD_PANEL, plane))
+  }
+}
+
+INLINE void transform_weight_gradient(const float *source, ptrdiff_t plane, ptrdiff_t count, float *target, ptrdiff_t tap_stride) {
+  lanes half[18];
+  UNROLLED for (int k = 0; k < 6; k++) {
+    lanes m[6];
+    UNROLLED for (int l = 0; l < 6; l++) load(&m[l], source + (6 * l + k) * plane, count);
+    weight_adjoint(m, 1, half + k, 6);
+  }
+  UNROLLED for (int k = 0; k < 3; k++) {
+    lanes g[3];
+    weight_adjoint(half + 6 * k, 1, g, 1);
+    UNROLLED for (int l = 0; l < 3; l++) store(target + (3 * k + l) * tap_stride, &g[l], count);
   }
 }
 
 DISPATCHED
-void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, float *weights) {
-  for (ptrdiff_t i = 0; i < plane; i += LANES) {
-    ptrdiff_t rest = plane - i;
-    lanes m[36], half[18], g[9];
-    for (int k = 0; k < 36; k++) load(&m[k], transformed + k * plane + i, rest);
-    for (int k = 0; k < 6; k++) weight_adjoint(m + k, 6, half + k, 6);
-    for (int k = 0; k < 3; k++) weight_adjoint(half + 6 * k, 1, g + 3 * k, 1);
-    for (int k = 0; k < 9; k++) store(weights + k * plane + i, &g[k], rest);
-  }
+void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, ptrdiff_t weight_count, float *weights) {
+  BY_VECTORS(weight_count, transform_weight_gradient(transformed + c, plane, count, weights + c, weight_count))
 }

@@ -78,7 +78,7 @@ public final class FrozenStudent {
   public init(_ architecture: Architecture, tensors: TensorTable, engine: any ConvolutionEngine, capacity: Int) throws {
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
-      FrozenConvolution(description.shape, try tensors.convolution(description), engine: engine, images: capacity)
+      try FrozenConvolution(description.shape, try tensors.convolution(description), engine: engine, images: capacity)
     }
     bottleneck = try OneClassBottleneck(architecture, memory: memory, team: engine.team, unit: unit)
     decoder = try StudentDecoder(architecture, memory: memory, unit: unit)

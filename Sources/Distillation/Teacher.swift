@@ -24,7 +24,7 @@ public final class Teacher {
     self.capacity = capacity
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
-      FrozenConvolution(
+      try FrozenConvolution(
         description.shape, try weights.table.convolution(description), engine: engine, images: capacity)
     }
     stem = try unit(architecture.teacherStem)

@@ -7,6 +7,7 @@ import Foundation
 import Imagery
 import Jobs
 import Metrics
+import Network
 import Numerics
 import Reports
 import TensorFiles
@@ -30,7 +31,7 @@ public struct EvaluationOptions: Sendable {
 
   public init(
     checkpoint: String, data: String, category: String? = nil, output: String, teacher: String? = nil,
-    scales: ScoredScales = .all, score: ImageScore = .maximum, engine: TrainingConfiguration.Engine = .openBLAS,
+    scales: ScoredScales = .all, score: ImageScore = .maximum, engine: TrainingConfiguration.Engine = .vector,
     threads: Int? = nil
   ) {
     self.checkpoint = checkpoint
@@ -69,8 +70,6 @@ public final class Evaluator {
     self.communicator = communicator
     self.console = console
     try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
-    try communicator.compareAcrossRanks(
-      arithmeticFingerprint(), what: "how OpenBLAS computes on their processors", hint: unlikeProcessorsHint)
     let (checkpoint, checkpointName) = try communicator.agree {
       try openCheckpoint(options.checkpoint, console: console)
     }
@@ -92,8 +91,9 @@ public final class Evaluator {
     let architecture = Architecture(configuration.model)
     let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
     self.team = team
+    let engine = try communicator.agree { try options.engine.start(on: team) }
+    try compareArithmetic(engine, over: communicator)
     (extractor, detector) = try communicator.agree {
-      let engine = try options.engine.start(on: team)
       let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
       return (
         FeatureExtractor(

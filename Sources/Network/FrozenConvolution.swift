@@ -24,24 +24,23 @@ public final class FrozenConvolution: ConvolutionUnit {
 
   public let shape: ConvolutionShape
   private let engine: any ConvolutionEngine
-  private let weights: FloatBuffer
+  private let weights: FrozenWeights
   private let bias: FloatBuffer
   private let ones: FloatBuffer
 
   private static let epsilon = 1e-5
 
   /// - Parameter images: the most images at a time.
-  public init(_ shape: ConvolutionShape, _ tensors: Tensors, engine: any ConvolutionEngine, images: Int) {
+  public init(_ shape: ConvolutionShape, _ tensors: Tensors, engine: any ConvolutionEngine, images: Int) throws {
     self.shape = shape
     self.engine = engine
     let channels = shape.outputChannels
     let factors = (0..<channels).map {
       Double(tensors.scale[$0]) / (Double(tensors.runningVariance[$0]) + Self.epsilon).squareRoot()
     }
-    weights = FloatBuffer(shape.weights(fromTorch: tensors.weight))
-    for index in 0..<weights.count {
-      weights.pointer[index] = Float(Double(weights.pointer[index]) * factors[index % channels])
-    }
+    var folded = shape.weights(fromTorch: tensors.weight)
+    for index in folded.indices { folded[index] = Float(Double(folded[index]) * factors[index % channels]) }
+    weights = try engine.freeze(folded, of: shape)
     bias = FloatBuffer(
       (0..<channels).map { Float(Double(tensors.shift[$0]) - Double(tensors.runningMean[$0]) * factors[$0]) })
     ones = FloatBuffer(Array(repeating: 1, count: channels))
@@ -56,7 +55,7 @@ public final class FrozenConvolution: ConvolutionUnit {
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
     let dense = stride == channels ? y : scratch(images)
-    try engine.forward(shape, images: images, x: x, weights: weights.pointer, into: dense)
+    try engine.forward(shape, images: images, x: x, weights: weights, into: dense)
     let (ones, bias) = (ones.pointer, bias.pointer)
     let parts = min(images, engine.team.count)
     try engine.team.run(parts) { part, _ in

@@ -73,7 +73,9 @@ public final class TrainingStep {
   func reserve(_ shape: ConvolutionShape) {
     engine.reserve(shape, images: capacity, shards: shardCount)
     reserveSums(2 * shape.outputChannels)
-    for buffer in blocks { buffer.grow(to: engine.largestBlock(shape) * accumulator.scratchBuffers) }
+    for buffer in blocks {
+      buffer.grow(to: engine.largestBlock(shape) * (accumulator.scratchBuffers + accumulator.nodes.count))
+    }
     for buffer in [gradient, nextGradient, innerGradient] {
       buffer.grow(to: capacity * max(shape.inputCount, shape.outputCount))
     }
@@ -118,9 +120,16 @@ public final class TrainingStep {
     let stride = parameters.weights.count
     let gradient = parameters.weightGradients.pointer + offset
     try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
-      try accumulator.accumulate(
-        count: block.count, scratch: blocks[thread].pointer, into: gradient + block.lowerBound, stride: stride
-      ) { shard, output in try partial(shard - firstShard, output) }
+      let scratch = blocks[thread].pointer
+      let nodes = block.isContiguous ? gradient + block.start : scratch + accumulator.scratchBuffers * block.count
+      let distance = block.isContiguous ? stride : block.count
+      try accumulator.accumulate(count: block.count, scratch: scratch, into: nodes, stride: distance) {
+        shard, output in try partial(shard - firstShard, output)
+      }
+      if block.isContiguous { return }
+      for node in accumulator.nodes.indices {
+        block.scatter(nodes + node * distance, to: gradient + node * stride)
+      }
     }
   }
 

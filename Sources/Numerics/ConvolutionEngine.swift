@@ -1,9 +1,12 @@
 /// Computes the three passes of a convolution on the threads of a rank.
 ///
-/// Two engines exist: ``MatrixProductEngine`` on OpenBLAS and ``DirectEngine`` on oneDNN. In both an image's result depends on that image
-/// alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how many images it has.
+/// ``VectorEngine`` is the fast one; ``MatrixProductEngine`` on OpenBLAS is the plain one, and ``DirectEngine`` on oneDNN a second opinion. In all
+/// of them an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
+/// many images it has.
 public protocol ConvolutionEngine: AnyObject, Sendable {
   var team: ThreadTeam { get }
+  /// What computes: the library and the instructions that it uses.
+  var name: String { get }
 
   /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate.
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int)
@@ -11,6 +14,14 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Computes y `[images][output height][output width][output channels]`.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>) throws
+
+  /// Brings weights that stay as they are into the form that the engine's forward pass wants.
+  func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights
+
+  /// Computes y with frozen weights.
+  func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Computes dx, the gradient of x, from dy, the gradient of y.
@@ -21,20 +32,83 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
   /// - Parameters:
   ///   - shards: the images of each shard.
-  ///   - sum: called for every block of the weights, on any thread, with the block's elements; it calls `partial` once for every shard, in
-  ///     order, and adds what that writes.
+  ///   - sum: called for every block of the weights, on any thread; it calls `partial` once for every shard, in order, and adds what that writes.
   func weightGradient(
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
-    sum: (_ block: Range<Int>, _ thread: Int, _ partial: ShardPartial) throws -> Void) throws
+    sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void) throws
 
   /// The largest block that `weightGradient` hands out, in elements.
   func largestBlock(_ shape: ConvolutionShape) -> Int
 }
 
-/// Writes one shard's partial sum of a block.
+/// Weights in the form that one engine gave them.
+public struct FrozenWeights: Sendable {
+  let buffer: FloatBuffer
+}
+
+extension ConvolutionEngine {
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
+    FrozenWeights(buffer: FloatBuffer(weights))
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
+  }
+}
+
+/// Writes one shard's partial sum of a block, densely.
 public typealias ShardPartial = (_ shard: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
+
+/// A part of a convolution's weights: `slices` x `rows` runs of `columns` weights.
+public struct WeightBlock: Sendable {
+  /// The first weight.
+  public let start: Int
+  let slices: Int
+  let sliceStride: Int
+  let rows: Int
+  let rowStride: Int
+  let columns: Int
+
+  init(start: Int, slices: Int = 1, sliceStride: Int = 0, rows: Int, rowStride: Int, columns: Int) {
+    self.start = start
+    self.slices = slices
+    self.sliceStride = sliceStride
+    self.rows = rows
+    self.rowStride = rowStride
+    self.columns = columns
+  }
+
+  /// Weights that follow each other.
+  init(_ range: Range<Int>) {
+    self.init(start: range.lowerBound, rows: 1, rowStride: range.count, columns: range.count)
+  }
+
+  public var count: Int { slices * rows * columns }
+
+  /// Whether the block's weights follow each other.
+  public var isContiguous: Bool {
+    (rows == 1 || rowStride == columns) && (slices == 1 || sliceStride == rows * columns)
+  }
+
+  /// Writes a dense block to its places among all weights.
+  public func scatter(_ block: UnsafePointer<Float>, to weights: UnsafeMutablePointer<Float>) {
+    var source = block
+    for slice in 0..<slices {
+      for row in 0..<rows {
+        (weights + start + slice * sliceStride + row * rowStride).update(from: source, count: columns)
+        source += columns
+      }
+    }
+  }
+}
 
 /// Part `part` of `0 ..< count` in `parts` nearly equal ranges.
 public func evenRange(_ part: Int, of parts: Int, count: Int) -> Range<Int> {
   count * part / parts..<count * (part + 1) / parts
 }
+
+/// How many parts of at most `size` make up `count`.
+func parts(of count: Int, size: Int) -> Int { (count + size - 1) / size }

@@ -23,6 +23,8 @@ public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
     partials = ShardPartials(team: team)
   }
 
+  public var name: String { "oneDNN \(Self.version)" }
+
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     partials.reserve(weightCount: shape.weightCount, shards: shards)
   }
@@ -53,9 +55,9 @@ public final class DirectEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func weightGradient(
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
-    sum: (_ block: Range<Int>, _ thread: Int, _ partial: ShardPartial) throws -> Void
+    sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    try partials.weightGradient(count: shape.weightCount, shards: shards, sum: sum) { images, _, output in
+    try partials.weightGradient(shape, shards: shards, sum: sum) { images, _, _, output in
       var layer = rd_dnn_shape(shape)
       try check(
         rd_dnn_weight_gradient(

@@ -11,20 +11,22 @@ final class ShardPartials {
   func reserve(weightCount: Int, shards: Int) { memory.grow(to: weightCount * shards) }
 
   /// - Parameters:
+  ///   - blocks: how many blocks a shard's partial sum is computed in.
   ///   - sum: as in ``ConvolutionEngine/weightGradient(_:shards:x:dy:sum:)``.
-  ///   - compute: writes the partial sum of a shard that has images.
+  ///   - compute: writes a block of the partial sum of a shard that has images.
   func weightGradient(
-    count: Int, shards: [Range<Int>],
-    sum: (_ block: Range<Int>, _ thread: Int, _ partial: ShardPartial) throws -> Void,
-    compute: (_ images: Range<Int>, _ thread: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
+    _ shape: ConvolutionShape, shards: [Range<Int>], blocks: Int = 1,
+    sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void,
+    compute: (_ images: Range<Int>, _ block: Int, _ thread: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
   ) throws {
-    let memory = memory.pointer
-    try team.run(shards.count) { shard, thread in
-      if !shards[shard].isEmpty { try compute(shards[shard], thread, memory + shard * count) }
+    let (memory, count) = (memory.pointer, shape.weightCount)
+    try team.run(shards.count * blocks) { item, thread in
+      let shard = item / blocks
+      if !shards[shard].isEmpty { try compute(shards[shard], item % blocks, thread, memory + shard * count) }
     }
-    try team.run((count + Self.block - 1) / Self.block) { index, thread in
+    try team.run(parts(of: count, size: Self.block)) { index, thread in
       let block = index * Self.block..<min((index + 1) * Self.block, count)
-      try sum(block, thread) { shard, output in
+      try sum(WeightBlock(block), thread) { shard, output in
         if shards[shard].isEmpty {
           output.update(repeating: 0, count: block.count)
         } else {

@@ -2,7 +2,6 @@ import Collectives
 import Diagnostics
 import FileSystem
 import Foundation
-import Numerics
 
 /// Where and when a run was made: what its checkpoints must not depend on, and therefore do not hold. Lines of `provenance.jsonl`.
 struct Provenance {
@@ -13,8 +12,6 @@ struct Provenance {
     let ranks: Int
     let threads: Int
     let engine: String
-    let openBLAS = matrixProductCoreName()
-    let oneDNN = DirectEngine.version
     let afterStep: Int
   }
 

@@ -67,7 +67,7 @@ public final class Trainer {
   /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
   public func train() throws {
     try run.provenance.begin(
-      afterStep: step, threads: engine.team.count, engine: configuration.engine.rawValue, communicator: communicator)
+      afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
     let features = FeatureBuffer(architecture, images: student.step.capacity)
     var clock = StepClock(communicator)

@@ -23,8 +23,6 @@ extension Trainer {
       try communicator.compareAcrossRanks(
         value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")
     }
-    try communicator.compareAcrossRanks(
-      arithmeticFingerprint(), what: "how OpenBLAS computes on their processors", hint: unlikeProcessorsHint)
     let tree = try communicator.agree {
       try ShardTree(shards: configuration.logicalShards, ranks: communicator.size)
     }
@@ -74,6 +72,7 @@ extension Trainer {
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
     let engine = try communicator.agree { try configuration.engine.start(on: team) }
+    try compareArithmetic(engine, over: communicator)
     let shards = tree.shards(of: communicator.rank)
     let perShard = (configuration.batchSize + configuration.logicalShards - 1) / configuration.logicalShards
     let step = TrainingStep(
@@ -222,6 +221,7 @@ extension TrainingConfiguration.Engine {
   /// - Throws: `Failure(.configuration)` where this build does not hold the engine.
   public func start(on team: ThreadTeam) throws -> any ConvolutionEngine {
     switch self {
+    case .vector: VectorEngine(team: team)
     case .openBLAS: MatrixProductEngine(team: team)
     case .oneDNN: try DirectEngine(team: team)
     }

@@ -46,7 +46,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
   /// Threads of a rank; without a number, the cores it may use, divided by the ranks that share them.
   public var threads: Int?
-  public var engine = Engine.openBLAS
+  public var engine = Engine.vector
   public var featureCache = FeatureCache.automatic
 
   // MARK: Checkpoints
@@ -88,6 +88,8 @@ extension TrainingConfiguration {
 
   /// What computes the convolutions.
   public enum Engine: String, CaseIterable, Sendable {
+    /// This project's own kernels.
+    case vector
     case openBLAS = "openblas"
     case oneDNN = "onednn"
   }

@@ -49,8 +49,8 @@ struct EvaluationCommand: ParsableCommand {
     help: ArgumentHelp("an image's score: the largest value of its map (max), or the sum (sum)", valueName: "name"))
   var score = "max"
 
-  @Option(help: ArgumentHelp("what computes the convolutions: openblas or onednn", valueName: "name"))
-  var engine = "openblas"
+  @Option(help: ArgumentHelp("what computes the convolutions: vector, openblas or onednn", valueName: "name"))
+  var engine = "vector"
 
   @Option(
     help: ArgumentHelp(

@@ -1,5 +1,4 @@
 import Jobs
 import Numerics
 
-fitMatrixProductsToProcessor()
 runCommand(EvaluationCommand.self, named: "rd-eval")

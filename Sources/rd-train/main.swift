@@ -1,5 +1,4 @@
 import Jobs
 import Numerics
 
-fitMatrixProductsToProcessor()
 runCommand(TrainingOptions.self, named: "rd-train")

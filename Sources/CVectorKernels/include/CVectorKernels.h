@@ -7,9 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Whether the processor has AVX-512 as Skylake's servers brought it.
-int rd_has_512_bit_vectors(void);
-
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
 
@@ -46,38 +43,73 @@ void rd_combine(float a, const float *u, float b, const float *v, float *y, ptrd
 void rd_adam(float *parameter, float *first_moment, float *second_moment, const float *gradient, ptrdiff_t count,
              float one_minus_beta1, float beta2, float one_minus_beta2, float step_size, float inverse_root_correction2, float epsilon);
 
-// The rows first ..< first + rows of the patch matrix of a convolution, over images, output rows and output columns in that order;
-// a patch is kernel x kernel x channels floats, zero where it leaves the image.
-void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t padding,
-                ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *patches);
+// Of the patch matrix of a convolution the rows first ..< first + rows, over images, output rows and output columns in that order, and of these the
+// columns first_column ..< first_column + columns. A patch is lines of window_width x channels floats, zero where it leaves the image;
+// that of output place (i, j) begins at the image's row i * stride + top and column j * stride + left.
+void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t window_width, ptrdiff_t stride,
+                ptrdiff_t top, ptrdiff_t left, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows,
+                ptrdiff_t first_column, ptrdiff_t columns, float *patches);
 
-// The same for a range of the patches' columns: rows x columns floats.
-void rd_patch_columns(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
-                      ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows,
-                      ptrdiff_t first_column, ptrdiff_t columns, float *patches);
+// Writes rows of `columns` values, numbered as above, to the pixels (i * stride + top, j * stride + left) of y, images x height x width x channels.
+void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, float *y,
+                   ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left);
 
-// Writes each row, factor x factor x channels floats, as a block of pixels of y. Rows are numbered over images and their blocks, of which
-// rows_wide lie side by side.
-void rd_place_patches(const float *patches, ptrdiff_t rows_wide, ptrdiff_t channels, ptrdiff_t factor, ptrdiff_t first,
-                      ptrdiff_t rows, float *y);
-
-// The adjoint of rd_patches for whole images: dx is overwritten with the sums of the patches that cover each pixel.
+// The adjoint of whole patches of whole images: dx is overwritten with the sums of the patches that cover each pixel.
 void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
                         ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, float *dx);
 
 // Max pooling 3x3, stride 2, padding 1 of one image.
 void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y);
 
+// What the products below are computed with, from the least on. In fp32 all but the first give the same bits, in bf16 all but the last.
+enum { RD_PORTABLE, RD_AVX2, RD_AVX512, RD_AVX512_BF16 };
+// The most that the processor has.
+int rd_best_instructions(void);
+
+// The columns of a panel. A matrix in panels is stored as all rows of its first 32 columns, then all rows of the next 32 and so on; the last panel is
+// filled up with zeros. Panels are panel_stride floats apart.
+enum { RD_PANEL = 32 };
+
+// Brings a matrix into panels. One of its strides is 1.
+void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
+                    ptrdiff_t panel_stride);
+
+// c = a * b, or c += a * b; a is rows x depth with one of its strides 1, b is depth x columns in panels, c has rows of `columns` floats.
+// Every element of c is one chain of multiply-adds in the order of the depth: its bits do not depend on which rows and columns are computed
+// together, and a product may be continued with `adding`.
+void rd_multiply_panels(int instructions, const float *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const float *panels, ptrdiff_t panel_stride, ptrdiff_t rows,
+                        ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
+
+// The same in bf16 with sums in fp32. Two numbers that follow each other in the depth share a word, the first one in its lower half; depths, and
+// strides along them, are counted in words.
+void rd_pack_paired_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels,
+                           ptrdiff_t panel_stride);
+void rd_multiply_paired_panels(int instructions, const uint32_t *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const uint32_t *panels, ptrdiff_t panel_stride,
+                               ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
+
+// Rounds to bf16 and joins what lies under each other in two rows, or side by side in two columns; zero joins an odd one out.
+void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
+void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
+
+// out[c][r] = in[r][c]
+void rd_transpose(const float *in, ptrdiff_t in_stride, ptrdiff_t rows, ptrdiff_t columns, float *out, ptrdiff_t out_stride);
+
 // Winograd F(4x4, 3x3) (Lavin & Gray 2016), stride 1, padding 1. Tiles are numbered over images, tile rows and tile columns; a transformed tensor is
-// 36 matrices, `plane` floats apart. Of the weights, whose plane is input channels x output channels, `count` from `first` on are transformed,
-// turned by half a turn where an input gradient is wanted.
-void rd_winograd_weights(const float *weights, ptrdiff_t plane, int turned, ptrdiff_t first, ptrdiff_t count, float *transformed);
-void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
-                       float *transformed, ptrdiff_t plane);
-void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first,
-                        ptrdiff_t tiles, float *y);
+// 36 matrices, `plane` floats apart, with a row for each tile, or for each input channel in the case of weights. Channel c of row r lies at
+// r * row stride + c / 32 * panel_stride + c % 32: in panels, or row by row where panel_stride is 32.
+
+// Weights whose taps are tap_stride apart: rows x columns of them, into panels.
+void rd_winograd_weights(const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
+                         ptrdiff_t plane, ptrdiff_t panel_stride);
+// B^T d B of some channels of tiles first ..< first + tiles.
+void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
+                       ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+// y = A^T m A of some channels; `transformed` lies row by row.
+void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
+                        ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles, float *y);
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: dw = G^T [ sum over tiles (B^T d B) * (A dy A^T) ] G.
-void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles,
-                                float *transformed, ptrdiff_t plane);
-void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, float *weights);
+void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
+                                ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+// 36 planes of weight_count floats become 9 taps of as many weights, densely.
+void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);

@@ -1,0 +1,358 @@
+import CVectorKernels
+
+/// Convolutions as products of patches with weights in panels, in fp32 or bf16.
+final class PatchConvolution {
+  private let team: ThreadTeam
+  private let instructions: Instructions
+  private let precision: Precision
+  /// The present pass's weights in panels.
+  private let weights = FloatBuffer()
+  // For each thread: patches as they are, and in pairs of bf16; a block of the second factor; a block of the result.
+  private let patches: [FloatBuffer]
+  private let pairs: [FloatBuffer]
+  private let panels: [FloatBuffer]
+  private let results: [FloatBuffer]
+  private let partials: ShardPartials
+  private var passes: [ConvolutionShape: (forward: [PatchProduct], inputGradient: [PatchProduct])] = [:]
+
+  /// Places of a block: their patches fill a good part of the second-level cache.
+  private static let rows = 192
+  /// Values of a patch that are gathered at a time.
+  private static let stretch = 512
+  /// Channels of a block where there are too few places to keep the threads busy.
+  private static let fewColumns = 64
+  // Of a weight gradient: the sides of a block, large since its factors are packed for it alone, and pixels at a time.
+  private static let gradientSide = 512
+  private static let gradientDepth = 128
+
+  init(team: ThreadTeam, precision: Precision, instructions: Instructions) {
+    self.team = team
+    self.instructions = instructions
+    self.precision = precision
+    func buffers() -> [FloatBuffer] { (0..<team.count).map { _ in FloatBuffer() } }
+    (patches, pairs, panels, results) = (buffers(), buffers(), buffers(), buffers())
+    partials = ShardPartials(team: team)
+  }
+
+  func reserve(_ shape: ConvolutionShape, shards: Int) {
+    let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
+    passes[shape] = pass
+    let columns = max(shape.inputChannels, shape.outputChannels)
+    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
+    let block = max(Self.rows * Self.stretch, Self.gradientDepth * Self.gradientSide)
+    for buffer in patches { buffer.grow(to: block) }
+    for buffer in results { buffer.grow(to: Self.rows * columns) }
+    if precision == .bf16 { for buffer in pairs { buffer.grow(to: block / 2) } }
+    guard shards > 0 else { return }
+    for buffer in panels { buffer.grow(to: Self.gradientDepth * Self.gradientSide) }
+    let gradient = Gradient(shape: shape)
+    if gradient.isOfManyPixels {
+      partials.reserve(weightCount: shape.weightCount, shards: shards)
+      for buffer in results { buffer.grow(to: Self.gradientSide * Self.gradientSide) }
+    }
+  }
+
+  // MARK: Forward and input gradient
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    let products = pass(shape).forward
+    try pack(weights, for: products, into: self.weights.pointer)
+    try multiply(products, images: images, x: x, packed: self.weights.pointer, into: y)
+  }
+
+  func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
+    let products = PatchProduct.forward(shape)
+    let packed = FloatBuffer(packedCount(products))
+    try weights.withUnsafeBufferPointer {
+      if let start = $0.baseAddress { try pack(start, for: products, into: packed.pointer) }
+    }
+    return FrozenWeights(buffer: packed)
+  }
+
+  /// - Parameter packed: as ``freeze(_:of:)`` made them.
+  func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    try multiply(pass(shape).forward, images: images, x: x, packed: packed, into: y)
+  }
+
+  func inputGradient(
+    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    into dx: UnsafeMutablePointer<Float>
+  ) throws {
+    let products = pass(shape).inputGradient
+    if products.count < shape.stride * shape.stride && !shape.isTransposed {
+      let count = shape.inputCount
+      try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
+    }
+    try pack(weights, for: products, into: self.weights.pointer)
+    try multiply(products, images: images, x: dy, packed: self.weights.pointer, into: dx)
+  }
+
+  private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {
+    guard let pass = passes[shape] else { preconditionFailure("a shape that was not reserved") }
+    return pass
+  }
+
+  /// Pairs need an even number of channels.
+  private func isPaired(_ channels: Int) -> Bool { precision == .bf16 && channels % 2 == 0 }
+
+  /// What a value takes of a float's room where it is not alone in it.
+  private func words(_ count: Int, paired: Bool) -> Int { paired ? count / 2 : count }
+
+  private func packedCount(_ product: PatchProduct) -> Int {
+    words(product.depth, paired: isPaired(product.channels)) * panelColumns(product.columns)
+  }
+
+  private func packedCount(_ products: [PatchProduct]) -> Int { products.reduce(0) { $0 + packedCount($1) } }
+
+  private func pack(
+    _ weights: UnsafePointer<Float>, for products: [PatchProduct], into packed: UnsafeMutablePointer<Float>
+  ) throws {
+    var start = packed
+    for product in products {
+      let paired = isPaired(product.channels)
+      let (channels, panel) = (product.channels, words(product.depth, paired: paired) * panelWidth)
+      let wide = parts(of: product.columns, size: panelWidth)
+      try team.run(product.taps.count * wide) { item, _ in
+        let (tap, first) = (item / wide, item % wide * panelWidth)
+        let source = weights + product.taps[tap] + first * product.columnStride
+        let target = start + first / panelWidth * panel + words(tap * channels, paired: paired) * panelWidth
+        let columns = min(panelWidth, product.columns - first)
+        if paired {
+          target.withMemoryRebound(to: UInt32.self, capacity: channels / 2 * panelWidth) {
+            rd_pack_paired_panels(source, product.rowStride, product.columnStride, channels, columns, $0, panel)
+          }
+        } else {
+          rd_pack_panels(source, product.rowStride, product.columnStride, channels, columns, target, panel)
+        }
+      }
+      start += packedCount(product)
+    }
+  }
+
+  private func multiply(
+    _ products: [PatchProduct], images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    var start = packed
+    for product in products {
+      let rows = images * product.rowsPerImage
+      let blocks = parts(of: rows, size: Self.rows)
+      // Few places: blocks of channels as well.
+      let groups = blocks >= 4 * team.count ? 1 : parts(of: product.columns, size: Self.fewColumns)
+      try team.run(blocks * groups) { item, thread in
+        let places = evenRange(item / groups, of: blocks, count: rows)
+        let columns = panelRange(item % groups, of: groups, columns: product.columns)
+        multiply(product, places: places, columns: columns, x: x, packed: start, thread: thread, into: y)
+      }
+      start += packedCount(product)
+    }
+  }
+
+  /// Some places and columns of a product.
+  private func multiply(
+    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>,
+    packed: UnsafePointer<Float>, thread: Int, into y: UnsafeMutablePointer<Float>
+  ) {
+    let paired = isPaired(product.channels)
+    let panel = words(product.depth, paired: paired) * panelWidth
+    let (rows, depth, width) = (places.count, product.depth, product.columns)
+    let panels = packed + columns.lowerBound / panelWidth * panel
+    let (target, stride) =
+      product.isDense
+      ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
+    for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
+      let count = min(Self.stretch, depth - first)
+      var values = x + places.lowerBound * depth + first
+      var valueStride = depth
+      if !product.isPixelwise {
+        let patches = patches[thread].pointer
+        rd_patches(
+          x, product.height, product.width, product.channels, product.windowWidth, product.stride, product.top,
+          product.left, product.rowsHigh, product.rowsWide, places.lowerBound, rows, first, count, patches)
+        (values, valueStride) = (UnsafePointer(patches), count)
+      }
+      if paired {
+        let words = count / 2
+        pairs[thread].pointer.withMemoryRebound(to: UInt32.self, capacity: rows * words) { pairs in
+          rd_pair_columns(values, valueStride, rows, count, pairs, words)
+          panels.withMemoryRebound(to: UInt32.self, capacity: panel) { panels in
+            rd_multiply_paired_panels(
+              instructions.code, pairs, words, 1, panels + first / 2 * panelWidth, panel, rows, columns.count, words,
+              target, stride,
+              first > 0 ? 1 : 0)
+          }
+        }
+      } else {
+        rd_multiply_panels(
+          instructions.code, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count, count,
+          target, stride,
+          first > 0 ? 1 : 0)
+      }
+    }
+    if !product.isDense {
+      rd_place_rows(
+        target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, y + columns.lowerBound,
+        product.targetHeight, product.targetWidth, width, product.targetStride, product.targetTop, product.targetLeft)
+    }
+  }
+
+  // MARK: Weight gradient
+
+  /// The weights as a matrix: the sum over pixels of one factor's values, transposed, times the other's. Of an ordinary convolution these are
+  /// patches of x and pixels of dy, of a transposed one pixels of x and patches of dy.
+  private struct Gradient {
+    let shape: ConvolutionShape
+    var rows: Int { shape.isTransposed ? shape.inputChannels : shape.kernel * shape.kernel * shape.inputChannels }
+    var columns: Int { shape.weightCount / rows }
+    var pixels: Int { shape.isTransposed ? shape.inputPixels : shape.outputPixels }
+
+    /// Whether there are so many pixels, and so few weights, that a shard's partial sums are best made as a whole.
+    var isOfManyPixels: Bool { pixels >= 1024 && shape.weightCount <= 1 << 20 }
+  }
+
+  /// The matrix in blocks, so many that all threads have work.
+  private struct Blocks {
+    let gradient: Gradient
+    private(set) var high: Int
+    private(set) var wide: Int
+    var count: Int { high * wide }
+    /// The largest block's weights.
+    var largest: Int {
+      parts(of: gradient.rows, size: high) * panelWidth
+        * parts(of: panelColumns(gradient.columns) / panelWidth, size: wide)
+    }
+
+    init(_ gradient: Gradient, atLeast count: Int) {
+      self.gradient = gradient
+      high = parts(of: gradient.rows, size: gradientSide)
+      wide = parts(of: gradient.columns, size: gradientSide)
+      while high * wide < count, gradient.columns / wide >= 2 * fewColumns { wide *= 2 }
+      while high * wide < count, gradient.rows / high >= 2 * fewColumns { high *= 2 }
+    }
+
+    subscript(item: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+      (
+        evenRange(item / wide, of: high, count: gradient.rows),
+        panelRange(item % wide, of: wide, columns: gradient.columns)
+      )
+    }
+
+    func place(_ rows: Range<Int>, _ columns: Range<Int>) -> WeightBlock {
+      WeightBlock(
+        start: rows.lowerBound * gradient.columns + columns.lowerBound, rows: rows.count, rowStride: gradient.columns,
+        columns: columns.count)
+    }
+  }
+
+  private func blocks(_ gradient: Gradient) -> Blocks { Blocks(gradient, atLeast: 2 * team.count) }
+
+  func largestBlock(_ shape: ConvolutionShape) -> Int {
+    let gradient = Gradient(shape: shape)
+    return gradient.isOfManyPixels ? min(ShardPartials.block, shape.weightCount) : blocks(gradient).largest
+  }
+
+  func weightGradient(
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
+  ) throws {
+    let gradient = Gradient(shape: shape)
+    func product(
+      _ images: Range<Int>, _ rows: Range<Int>, _ columns: Range<Int>, thread: Int,
+      into output: UnsafeMutablePointer<Float>
+    ) {
+      let pixels = images.lowerBound * gradient.pixels..<images.upperBound * gradient.pixels
+      for first in stride(from: pixels.lowerBound, to: pixels.upperBound, by: Self.gradientDepth) {
+        let some = first..<min(first + Self.gradientDepth, pixels.upperBound)
+        addProduct(
+          gradient, pixels: some, rows: rows, columns: columns, x: x, dy: dy, thread: thread, into: output,
+          adding: first > pixels.lowerBound)
+      }
+    }
+    if gradient.isOfManyPixels {
+      let blocks = Blocks(gradient, atLeast: parts(of: team.count, size: shards.count))
+      try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
+        images, item, thread, partial in
+        let (rows, columns) = blocks[item]
+        let output = results[thread].pointer
+        product(images, rows, columns, thread: thread, into: output)
+        blocks.place(rows, columns).scatter(output, to: partial)
+      }
+    } else {
+      let blocks = blocks(gradient)
+      try team.run(blocks.count) { item, thread in
+        let (rows, columns) = blocks[item]
+        try sum(blocks.place(rows, columns), thread) { shard, output in
+          if shards[shard].isEmpty { output.update(repeating: 0, count: rows.count * columns.count) }
+          product(shards[shard], rows, columns, thread: thread, into: output)
+        }
+      }
+    }
+  }
+
+  private func addProduct(
+    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>,
+    dy: UnsafePointer<Float>, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
+  ) {
+    let shape = gradient.shape
+    let (panels, patches) = (panels[thread].pointer, patches[thread].pointer)
+    let depth = pixels.count
+    let paired = precision == .bf16
+    let words = paired ? (depth + 1) / 2 : depth
+
+    // The second factor, in panels.
+    let (source, sourceStride) =
+      shape.isTransposed
+      ? values(of: dy, shape.output, shape, windows: pixels, columns: columns, into: patches)
+      : (dy + pixels.lowerBound * shape.outputChannels + columns.lowerBound, shape.outputChannels)
+    if paired {
+      panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) {
+        rd_pack_paired_panels(source, sourceStride, 1, depth, columns.count, $0, words * panelWidth)
+      }
+    } else {
+      rd_pack_panels(source, sourceStride, 1, depth, columns.count, panels, words * panelWidth)
+    }
+
+    // The first factor, whose rows are the product's depth.
+    let (left, leftStride) =
+      shape.isTransposed
+      ? (x + pixels.lowerBound * shape.inputChannels + rows.lowerBound, shape.inputChannels)
+      : values(of: x, shape.input, shape, windows: pixels, columns: rows, into: patches)
+    if paired {
+      pairs[thread].pointer.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) { pairs in
+        rd_pair_rows(left, leftStride, depth, rows.count, pairs, rows.count)
+        panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) { panels in
+          rd_multiply_paired_panels(
+            instructions.code, pairs, 1, rows.count, panels, words * panelWidth, rows.count, columns.count, words,
+            output, columns.count,
+            adding ? 1 : 0)
+        }
+      }
+    } else {
+      rd_multiply_panels(
+        instructions.code, left, 1, leftStride, panels, words * panelWidth, rows.count, columns.count, depth, output,
+        columns.count,
+        adding ? 1 : 0)
+    }
+  }
+
+  /// Some columns of the patches of a map, gathered where they do not lie in memory as they are.
+  private func values(
+    of x: UnsafePointer<Float>, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
+    columns: Range<Int>, into patches: UnsafeMutablePointer<Float>
+  ) -> (start: UnsafePointer<Float>, stride: Int) {
+    if shape.kernel == 1 && shape.stride == 1 {
+      return (x + windows.lowerBound * map.channels + columns.lowerBound, map.channels)
+    }
+    let places = shape.isTransposed ? shape.input : shape.output
+    rd_patches(
+      x, map.height, map.width, map.channels, shape.kernel, shape.stride, -shape.padding, -shape.padding, places.height,
+      places.width, windows.lowerBound, windows.count, columns.lowerBound, columns.count, patches)
+    return (UnsafePointer(patches), columns.count)
+  }
+}

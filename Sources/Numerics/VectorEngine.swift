@@ -1,0 +1,117 @@
+import CVectorKernels
+
+/// What a convolution's factors are rounded to. Sums are in single precision in either case.
+public enum Precision: String, CaseIterable, Sendable {
+  case fp32
+  /// Eight bits of mantissa: twice as fast where the processor multiplies them (AVX512_BF16).
+  case bf16
+}
+
+/// The processor's instructions that products are computed with. Those of 256 and 512 bits give the same bits.
+public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible, Sendable {
+  case portable, avx2, avx512, avx512WithBF16
+
+  /// The most that the processor has.
+  public static var best: Instructions { Instructions(rawValue: Int(rd_best_instructions())) ?? .portable }
+
+  public static func < (left: Instructions, right: Instructions) -> Bool { left.rawValue < right.rawValue }
+
+  public var description: String {
+    switch self {
+    case .portable: "portable instructions"
+    case .avx2: "AVX2"
+    case .avx512: "AVX-512"
+    case .avx512WithBF16: "AVX-512 with bf16"
+    }
+  }
+
+  var code: Int32 { Int32(rawValue) }
+}
+
+/// Convolutions by this project's own kernels: 3x3 ones of stride 1 by Winograd's minimal filtering in single precision, the others as products of
+/// patches in the precision asked for.
+///
+/// Every number is one chain of multiply-adds, whatever is computed beside it, so block sizes are free to follow the shape, the cache and the
+/// number of threads.
+public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
+  public let team: ThreadTeam
+  public let precision: Precision
+  public let instructions: Instructions
+  private let winograd: WinogradConvolution
+  private let patches: PatchConvolution
+
+  public init(team: ThreadTeam, precision: Precision = .fp32, instructions: Instructions = .best) {
+    self.team = team
+    self.precision = precision
+    self.instructions = instructions
+    winograd = WinogradConvolution(team: team, instructions: instructions)
+    patches = PatchConvolution(team: team, precision: precision, instructions: instructions)
+  }
+
+  public var name: String {
+    "vector kernels, \(precision.rawValue), \(instructions)"
+  }
+
+  public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
+    if WinogradConvolution.applies(to: shape) {
+      winograd.reserve(shape, images: images, shards: shards)
+    } else {
+      patches.reserve(shape, shards: shards)
+    }
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.forward(shape, images: images, x: x, weights: weights, into: y)
+    } else {
+      try patches.forward(shape, images: images, x: x, weights: weights, into: y)
+    }
+  }
+
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
+    // Transformed weights would take four times the memory; they are made anew each time.
+    WinogradConvolution.applies(to: shape)
+      ? FrozenWeights(buffer: FloatBuffer(weights)) : try patches.freeze(weights, of: shape)
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.forward(shape, images: images, x: x, weights: weights.buffer.pointer, into: y)
+    } else {
+      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, into: y)
+    }
+  }
+
+  public func inputGradient(
+    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    into dx: UnsafeMutablePointer<Float>
+  ) throws {
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+    } else {
+      try patches.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+    }
+  }
+
+  public func weightGradient(
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
+  ) throws {
+    if WinogradConvolution.applies(to: shape) {
+      try winograd.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
+    } else {
+      try patches.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
+    }
+  }
+
+  public func largestBlock(_ shape: ConvolutionShape) -> Int {
+    WinogradConvolution.applies(to: shape)
+      ? winograd.largestBlock(shape) : patches.largestBlock(shape)
+  }
+}
