@@ -8,13 +8,9 @@ import TensorFiles
 /// HDF5 as Debian builds it is not made for threads: one call at a time.
 private let library = Mutex(())
 
-/// At exit HDF5 would flush files once more, and crashes where the disk is full; every file is closed here instead.
-private let atExit: Void = { H5dont_atexit() }()
-
 /// Runs `body` with HDF5 to itself. Not to be nested.
 func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
   try library.withLock { _ in
-    atExit
     CHDF5_silenceErrors()
     return try body()
   }
@@ -185,8 +181,10 @@ enum HDF5File {
   /// - Throws: ``Failure`` with code `inputOutput` where the system refused anything.
   static func close(_ root: HDF5Group) throws {
     let status = H5Fclose(root.id)
-    // What HDF5 could not close it may touch again.
-    defer { if status >= 0 { root.target.deallocate() } }
+    defer {
+      // What HDF5 could not close it may write to again, at exit.
+      if status >= 0 { root.target.deallocate() } else { root.target.pointee.error = EBADF }
+    }
     try root.check(status, nil, "cannot be finished")
   }
 }

@@ -71,8 +71,8 @@ final class Adam {
 
   /// The moments of all parameters under their names.
   ///
-  /// Their values are had on rank 0, and are empty on others where they had to be gathered: all ranks ask for them, in the same order. Before
-  /// each, the ranks ``Communicator/agree(_:)-(()->Value)``: where rank 0 fails meanwhile and says so by that call, so do all.
+  /// Asking for values is collective, in the same order on all ranks; rank 0 gets them. Each time the ranks agree to go on: where rank 0 has
+  /// failed meanwhile and brings that to an agreement of its own, the others hear of it here.
   var moments: (first: [LazyTensor], second: [LazyTensor]) {
     func tensors(_ own: FloatBuffer, _ affine: FloatBuffer) -> [LazyTensor] {
       parameters.weights.entries.map { entry in

@@ -69,6 +69,7 @@ extension Trainer {
       try writeFile(run.configuration, bytes: Array(configuration.resolved.toml.utf8))
       return start
     }
+    // One for each step done, and none where the run begins.
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
