@@ -19,80 +19,91 @@ public struct NormalStatistics: Sendable, Equatable {
   }
 }
 
-/// The whole state of a training run between two steps.
-///
-/// Nothing in it depends on when, where or on how many ranks the run was made. Tensors are ordered by the bytes of
-/// their names, in whatever order they are given.
-public struct Checkpoint: Sendable, Equatable {
-  /// The version of the files written; later ones are rejected in reading.
-  public static let formatVersion = 1
-
+/// What a checkpoint holds besides tensors.
+public struct CheckpointRecord: Sendable, Equatable {
   /// The keys that decide what is computed, as TOML.
-  public let configuration: String
+  public var configuration: String
   /// The program that wrote this, and its version.
-  public let producer: String
+  public var producer: String
   /// How many steps are completed.
-  public let step: Int
+  public var step: Int
   /// The epoch of the next step.
-  public let epoch: Int
-  public let dataFingerprint: String
+  public var epoch: Int
+  public var dataFingerprint: String
   /// The index of the image at each position of the initial permutation.
-  public let shardOrder: [Int32]
-  /// Parameters and running statistics under PyTorch's names and in its shapes.
-  public let parameters: [NamedTensor]
-  /// Adam's first moments, by the names of the trainable parameters.
-  public let firstMoments: [NamedTensor]
-  /// Adam's second moments, by the same names.
-  public let secondMoments: [NamedTensor]
+  public var shardOrder: [Int32]
   /// The SHA-256 of the teacher's weights.
-  public let teacherHash: String
-  /// The teacher under torchvision's names; nil where only the hash is kept.
-  public let teacher: [NamedTensor]?
+  public var teacherHash: String
   /// The loss of each step.
-  public let lossHistory: [Double]
+  public var lossHistory: [Double]
   /// Nil before the normal images were scored.
-  public let normalStatistics: NormalStatistics?
+  public var normalStatistics: NormalStatistics?
 
   public init(
     configuration: String, producer: String, step: Int, epoch: Int, dataFingerprint: String, shardOrder: [Int32],
-    parameters: [NamedTensor], firstMoments: [NamedTensor], secondMoments: [NamedTensor], teacherHash: String,
-    teacher: [NamedTensor]?, lossHistory: [Double], normalStatistics: NormalStatistics?
+    teacherHash: String, lossHistory: [Double], normalStatistics: NormalStatistics?
   ) {
-    func ordered(_ tensors: [NamedTensor]) -> [NamedTensor] {
-      tensors.sorted { precedesInBytes($0.name, $1.name) }
-    }
     self.configuration = configuration
     self.producer = producer
     self.step = step
     self.epoch = epoch
     self.dataFingerprint = dataFingerprint
     self.shardOrder = shardOrder
-    self.parameters = ordered(parameters)
-    self.firstMoments = ordered(firstMoments)
-    self.secondMoments = ordered(secondMoments)
     self.teacherHash = teacherHash
-    self.teacher = teacher.flatMap { $0.isEmpty ? nil : ordered($0) }
     self.lossHistory = lossHistory
     self.normalStatistics = normalStatistics
   }
+}
 
-  /// What does not fit together in this state, nil where all does.
-  var inconsistency: String? {
-    for (what, number) in [("step", step), ("epoch", epoch)] where number < 0 {
-      return "the \(what) is \(number)"
-    }
-    guard firstMoments.map(\.name) == secondMoments.map(\.name) else {
-      return "the first and second moments are not of the same parameters"
-    }
-    let shapes = Dictionary(parameters.map { ($0.name, $0.shape) }) { first, _ in first }
-    for moment in firstMoments + secondMoments {
-      guard let shape = shapes[moment.name] else {
-        return "there are moments of \(quoted(moment.name)) but there is no such parameter"
-      }
-      guard shape == moment.shape else {
-        return "parameter \(quoted(moment.name)) has shape \(shape) and a moment of shape \(moment.shape)"
-      }
-    }
-    return nil
+/// The tensors of a checkpoint by what they are.
+public enum CheckpointPart: CaseIterable, Sendable {
+  /// Parameters and running statistics under PyTorch's names and in its shapes.
+  case parameters
+  /// Adam's first moments, by the names of the trainable parameters.
+  case firstMoments
+  /// Adam's second moments, by the same names.
+  case secondMoments
+  /// The teacher under torchvision's names; none where only the hash is kept.
+  case teacher
+}
+
+/// The whole state of a training run between two steps, to be written.
+///
+/// Nothing in it depends on when, where or on how many ranks the run was made. Tensors are ordered by the bytes of
+/// their names, in whatever order they are given.
+public struct Checkpoint {
+  /// The version of the files written; later ones are rejected in reading.
+  public static let formatVersion = 1
+
+  public let record: CheckpointRecord
+  private let tensors: [CheckpointPart: [LazyTensor]]
+
+  public init(_ record: CheckpointRecord, tensors: [CheckpointPart: [LazyTensor]]) {
+    self.record = record
+    self.tensors = tensors.mapValues { $0.sorted { precedesInBytes($0.name, $1.name) } }
   }
+
+  /// The tensors of a part. Their values are asked for once each, in this order, part after part in the order of the cases.
+  public subscript(part: CheckpointPart) -> [LazyTensor] { tensors[part] ?? [] }
+}
+
+/// What does not fit together in a state of these tensors, nil where all does.
+func inconsistency(_ record: CheckpointRecord, _ tensors: (CheckpointPart) -> [LazyTensor]) -> String? {
+  for (what, number) in [("step", record.step), ("epoch", record.epoch)] where number < 0 {
+    return "the \(what) is \(number)"
+  }
+  let (first, second) = (tensors(.firstMoments), tensors(.secondMoments))
+  guard first.map(\.name) == second.map(\.name) else {
+    return "the first and second moments are not of the same parameters"
+  }
+  let shapes = Dictionary(tensors(.parameters).map { ($0.name, $0.shape) }) { first, _ in first }
+  for moment in first + second {
+    guard let shape = shapes[moment.name] else {
+      return "there are moments of \(quoted(moment.name)) but there is no such parameter"
+    }
+    guard shape == moment.shape else {
+      return "parameter \(quoted(moment.name)) has shape \(shape) and a moment of shape \(moment.shape)"
+    }
+  }
+  return nil
 }

@@ -18,104 +18,91 @@ enum Place {
 }
 
 extension Checkpoint {
-  /// The state as an HDF5 file. Equal states give equal bytes.
+  /// Writes the state as an HDF5 file into an empty one, tensor by tensor. Equal states give equal bytes.
   ///
   /// - Throws: ``Failure`` with code `internalError` where the state contradicts itself: names that occur twice or
-  ///   cannot be keys, shapes that do not fit, moments of no parameter.
-  public func encoded() throws -> [UInt8] {
-    let source = "checkpoint of step \(step)"
-    if let inconsistency { throw Failure(.internalError, "\(source): \(inconsistency)") }
-    return try HDF5File.bytes(source) { root in
+  ///   cannot be keys, shapes that do not fit, moments of no parameter; `inputOutput` where the file cannot be written;
+  ///   or what a tensor throws.
+  public func write(to file: borrowing OpenFile) throws {
+    if let inconsistency = inconsistency(record, { self[$0] }) {
+      throw Failure(.internalError, "checkpoint of step \(record.step): \(inconsistency)")
+    }
+    try HDF5File.write(file) { root in
       try root.write(attribute: "format", formatName)
       try root.write(attribute: "format_version", Self.formatVersion)
-      try root.write(attribute: "producer", producer)
-      try root.write(Place.configuration, [configuration])
+      try root.write(attribute: "producer", record.producer)
+      try root.write(Place.configuration, [record.configuration])
       try root.makeGroup(Place.progress) { progress in
-        try progress.write(attribute: "step", step)
-        try progress.write(attribute: "epoch", epoch)
-        try progress.write(attribute: "data_fingerprint", dataFingerprint)
-        try progress.write("shard_order", shardOrder, shape: [shardOrder.count])
-        try progress.write("loss_history", lossHistory, shape: [lossHistory.count])
+        try progress.write(attribute: "step", record.step)
+        try progress.write(attribute: "epoch", record.epoch)
+        try progress.write(attribute: "data_fingerprint", record.dataFingerprint)
+        try progress.write("shard_order", record.shardOrder, shape: [record.shardOrder.count])
+        try progress.write("loss_history", record.lossHistory, shape: [record.lossHistory.count])
       }
-      try root.makeGroup(Place.model) { try $0.write(parameters) }
+      try root.makeGroup(Place.model) { try $0.write(self[.parameters]) }
       try root.makeGroup(Place.optimizer) { optimizer in
-        try optimizer.makeGroup(Place.firstMoment) { try $0.write(firstMoments) }
-        try optimizer.makeGroup(Place.secondMoment) { try $0.write(secondMoments) }
+        try optimizer.makeGroup(Place.firstMoment) { try $0.write(self[.firstMoments]) }
+        try optimizer.makeGroup(Place.secondMoment) { try $0.write(self[.secondMoments]) }
       }
       try root.makeGroup(Place.teacher) { group in
-        try group.write(attribute: "sha256", teacherHash)
-        try group.write(teacher ?? [])
+        try group.write(attribute: "sha256", record.teacherHash)
+        try group.write(self[.teacher])
       }
-      if let normalStatistics {
-        try root.makeGroup(Place.normalStatistics) { try $0.write(normalStatistics) }
+      if let statistics = record.normalStatistics {
+        try root.makeGroup(Place.normalStatistics) { try $0.write(statistics) }
       }
     }
   }
+}
 
-  /// Reads a state from the bytes of its file, all of which are checked.
-  ///
-  /// - Parameters:
-  ///   - bytes: the file.
-  ///   - source: what error messages call it, usually its path.
-  /// - Throws: ``Failure`` with code `badData` that says what is wrong with the file.
-  public init(decoding bytes: [UInt8], source: String) throws {
-    self = try HDF5File.read(bytes, source: source) { root in
-      guard let format = try? root.text(attribute: "format"), format == formatName else {
-        throw Failure(.badData, "\(source): an HDF5 file, but not a checkpoint of this program")
-      }
-      let version = try root.integer(attribute: "format_version")
-      guard version == Self.formatVersion else {
-        throw Failure(
-          .badData, "\(source): a checkpoint of format version \(version); this program reads \(Self.formatVersion)",
-          hint: "use the version of the program that wrote it")
-      }
-      return try Checkpoint(root: root)
+extension HDF5Group {
+  /// Makes sure that this is the root of a checkpoint that this program can read.
+  func requireCheckpoint() throws {
+    guard let format = try? text(attribute: "format"), format == formatName else {
+      throw Failure(.badData, "\(source): an HDF5 file, but not a checkpoint of this program")
     }
-    if let inconsistency { throw Failure(.badData, "\(source): \(inconsistency)") }
+    let version = try integer(attribute: "format_version")
+    guard version == Checkpoint.formatVersion else {
+      throw Failure(
+        .badData,
+        "\(source): a checkpoint of format version \(version); this program reads \(Checkpoint.formatVersion)",
+        hint: "use the version of the program that wrote it")
+    }
   }
 
-  /// Reads the checkpoint at `path`.
-  /// - Throws: ``Failure`` with code `badData` where it is absent or wrong, `inputOutput` where it cannot be read.
-  public init(contentsOf path: String) throws {
-    try self.init(decoding: readFile(path), source: path)
-  }
-
-  private init(root: HDF5Group) throws {
-    let texts = try root.texts(Place.configuration)
+  /// Everything but the tensors of the checkpoint whose root this is.
+  func record() throws -> CheckpointRecord {
+    let texts = try texts(Place.configuration)
     guard let configuration = texts.first, texts.count == 1 else {
-      throw root.failure(Place.configuration, "is not one text")
+      throw failure(Place.configuration, "is not one text")
     }
-    let progress = try root.readGroup(Place.progress) { progress in
-      (
+    return try readGroup(Place.progress) { progress in
+      CheckpointRecord(
+        configuration: configuration, producer: try text(attribute: "producer"),
         step: try progress.integer(attribute: "step"), epoch: try progress.integer(attribute: "epoch"),
         dataFingerprint: try progress.text(attribute: "data_fingerprint"),
         shardOrder: try progress.list("shard_order", as: Int32.self),
-        lossHistory: try progress.list("loss_history", as: Double.self)
-      )
+        teacherHash: try readGroup(Place.teacher) { try $0.text(attribute: "sha256") },
+        lossHistory: try progress.list("loss_history", as: Double.self),
+        normalStatistics: try has(Place.normalStatistics)
+          ? try readGroup(Place.normalStatistics) { try $0.normalStatistics() } : nil)
     }
-    let moments = try root.readGroup(Place.optimizer) { optimizer in
-      (
-        first: try optimizer.readGroup(Place.firstMoment) { try $0.tensors() },
-        second: try optimizer.readGroup(Place.secondMoment) { try $0.tensors() }
-      )
+  }
+
+  /// The group of a part's tensors in the checkpoint whose root this is.
+  func read<Result>(_ part: CheckpointPart, body: (HDF5Group) throws -> Result) throws -> Result {
+    switch part {
+    case .parameters: try readGroup(Place.model, body: body)
+    case .firstMoments: try readGroup(Place.optimizer) { try $0.readGroup(Place.firstMoment, body: body) }
+    case .secondMoments: try readGroup(Place.optimizer) { try $0.readGroup(Place.secondMoment, body: body) }
+    case .teacher: try readGroup(Place.teacher, body: body)
     }
-    let teacher = try root.readGroup(Place.teacher) { group in
-      (hash: try group.text(attribute: "sha256"), tensors: try group.tensors())
-    }
-    self.init(
-      configuration: configuration, producer: try root.text(attribute: "producer"), step: progress.step,
-      epoch: progress.epoch, dataFingerprint: progress.dataFingerprint, shardOrder: progress.shardOrder,
-      parameters: try root.readGroup(Place.model) { try $0.tensors() }, firstMoments: moments.first,
-      secondMoments: moments.second, teacherHash: teacher.hash, teacher: teacher.tensors,
-      lossHistory: progress.lossHistory,
-      normalStatistics: try root.has(Place.normalStatistics)
-        ? try root.readGroup(Place.normalStatistics) { try $0.normalStatistics() } : nil)
   }
 }
 
 extension HDF5Group {
   /// One dataset a tensor, its name as the key.
-  func write(_ tensors: [NamedTensor]) throws {
+  func write(_ tensors: [LazyTensor]) throws {
     var names: Set<String> = []
     for tensor in tensors {
       // HDF5 takes a slash for groups and a single dot for the group itself.
@@ -126,15 +113,7 @@ extension HDF5Group {
       guard names.insert(tensor.name).inserted else {
         throw failure(nil, "cannot hold two tensors named \(quoted(tensor.name))")
       }
-      try write(tensor.name, tensor.values, shape: tensor.shape)
-    }
-  }
-
-  /// The group's datasets, all of which are float32.
-  func tensors() throws -> [NamedTensor] {
-    try names().map { name in
-      let (shape, values) = try numbers(name, as: Float.self)
-      return NamedTensor(name: name, shape: shape, values: values)
+      try write(tensor.name, tensor.values(), shape: tensor.shape)
     }
   }
 

@@ -4,8 +4,8 @@ import FileSystem
 public protocol CheckpointStorage: Sendable {
   /// Where this is, as error messages name it.
   var location: String { get }
-  /// Makes or overwrites a file.
-  func write(_ bytes: [UInt8], to name: String) throws
+  /// Makes or overwrites a file, with what `fill` writes into it.
+  func write(_ name: String, fill: (borrowing OpenFile) throws -> Void) throws
   /// Makes a file's content durable.
   func sync(_ name: String) throws
   /// Gives a file another name in one step, in place of the file that has it.
@@ -13,7 +13,8 @@ public protocol CheckpointStorage: Sendable {
   /// Makes the names durable.
   func syncFolder() throws
   func names() throws -> [String]
-  func read(_ name: String) throws -> [UInt8]
+  /// Opens a file for reading.
+  func open(_ name: String) throws -> OpenFile
   func remove(_ name: String) throws
 }
 
@@ -24,12 +25,14 @@ public struct FolderStorage: CheckpointStorage {
   public init(_ path: String) { self.path = path }
 
   public var location: String { path }
-  public func write(_ bytes: [UInt8], to name: String) throws { try createFile(place(name), bytes: bytes) }
+  public func write(_ name: String, fill: (borrowing OpenFile) throws -> Void) throws {
+    try createFile(place(name), fill: fill)
+  }
   public func sync(_ name: String) throws { try syncFile(place(name)) }
   public func rename(_ name: String, to newName: String) throws { try renameFile(place(name), to: place(newName)) }
   public func syncFolder() throws { try FileSystem.syncFolder(path) }
   public func names() throws -> [String] { try namesInFolder(path) }
-  public func read(_ name: String) throws -> [UInt8] { try readFile(place(name)) }
+  public func open(_ name: String) throws -> OpenFile { try OpenFile(reading: place(name)) }
   public func remove(_ name: String) throws { try removeFile(place(name)) }
 
   private func place(_ name: String) -> String { "\(path)/\(name)" }

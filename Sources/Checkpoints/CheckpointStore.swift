@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Synchronization
 
 /// Something that went wrong with a checkpoint file and that the store could do without.
@@ -56,14 +57,28 @@ public final class CheckpointStore: Sendable {
   ///   warning.
   @discardableResult
   public func commit(_ checkpoint: Checkpoint) throws -> (name: String, sha256: String, byteCount: Int) {
-    let bytes = try checkpoint.encoded()
-    let name = Self.name(ofStep: checkpoint.step)
+    try commit(step: checkpoint.record.step) { try checkpoint.write(to: $0) }
+  }
+
+  /// Takes over a checkpoint from elsewhere, byte for byte, by the same rules.
+  /// - Throws: ``Failure`` where it could not be written or made durable.
+  public func commit(copyOf checkpoint: CheckpointFile) throws {
+    _ = try commit(step: checkpoint.record.step) { try checkpoint.copy(to: $0) }
+  }
+
+  private func commit(
+    step: Int, fill: (borrowing OpenFile) throws -> Void
+  ) throws -> (name: String, sha256: String, byteCount: Int) {
+    let name = Self.name(ofStep: step)
     let temporary = name + Self.partial
     // First, so that what an earlier crash left does not fill the disk.
     removing(try storage.names().filter { Self.isPartial($0) })
+    let (sha256, byteCount): (String, Int)
     do {
-      try storage.write(bytes, to: temporary)
+      try storage.write(temporary, fill: fill)
       try storage.sync(temporary)
+      let written = try storage.open(temporary)
+      (sha256, byteCount) = (try written.sha256(), try written.size())
       try storage.rename(temporary, to: name)
     } catch {
       try? storage.remove(temporary)
@@ -72,20 +87,24 @@ public final class CheckpointStore: Sendable {
     verdicts.withLock { $0[name] = true }
     try storage.syncFolder()
     removeOld(butNot: name)
-    return (name, SHA256.hexDigest(of: bytes), bytes.count)
+    return (name, sha256, byteCount)
   }
 
-  /// The checkpoint of the highest step that is whole, after a warning for each one above that is not.
+  /// The checkpoint of the highest step that is whole, after a warning for each damaged one above.
   ///
+  /// - Parameter parts: the tensors that are needed: the others may be damaged.
   /// - Returns: nil where there is no checkpoint at all.
-  /// - Throws: ``Failure`` where there are some but none is valid, or where the folder cannot be read.
-  public func newestValid() throws -> (checkpoint: Checkpoint, name: String)? {
+  /// - Throws: ``Failure`` with code `badData` where there are some but all are damaged, `inputOutput` where the folder
+  ///   or a checkpoint cannot be read: it may be whole.
+  public func newestValid(
+    _ parts: [CheckpointPart] = CheckpointPart.allCases
+  ) throws -> (checkpoint: CheckpointFile, name: String)? {
     let names = try stepNames()
     for name in names {
       do {
-        return (try load(name), name)
-      } catch {
-        warn(CheckpointWarning(name: name, reason: "\(error)"))
+        return (try verified(name, parts), name)
+      } catch let failure as Failure where failure.code == .badData {
+        warn(CheckpointWarning(name: name, reason: "\(failure)"))
       }
     }
     guard names.isEmpty else {
@@ -96,16 +115,22 @@ public final class CheckpointStore: Sendable {
     return nil
   }
 
-  /// Reads one of the store's checkpoints.
+  /// Opens one of the store's checkpoints; its tensors are checked when they are read.
   /// - Throws: ``Failure`` that says why it cannot be used.
-  public func load(_ name: String) throws -> Checkpoint {
-    let source = "\(storage.location)/\(name)"
+  public func open(_ name: String) throws -> CheckpointFile {
+    let checkpoint = try CheckpointFile(storage.open(name))
+    if let step = Self.step(ofName: name), step != checkpoint.record.step {
+      throw Failure(
+        .badData, "\(storage.location)/\(name): holds step \(checkpoint.record.step)", hint: "the file was renamed")
+    }
+    return checkpoint
+  }
+
+  private func verified(_ name: String, _ parts: [CheckpointPart]) throws -> CheckpointFile {
     do {
-      let checkpoint = try Checkpoint(decoding: storage.read(name), source: source)
-      if let step = Self.step(ofName: name), step != checkpoint.step {
-        throw Failure(.badData, "\(source): holds step \(checkpoint.step)", hint: "the file was renamed")
-      }
-      verdicts.withLock { $0[name] = true }
+      let checkpoint = try open(name)
+      try checkpoint.verify(parts)
+      if parts == CheckpointPart.allCases { verdicts.withLock { $0[name] = true } }
       return checkpoint
     } catch {
       verdicts.withLock { $0[name] = false }
@@ -146,7 +171,7 @@ public final class CheckpointStore: Sendable {
   private func isValid(_ name: String) -> Bool {
     if let verdict = verdicts.withLock({ $0[name] }) { return verdict }
     do {
-      _ = try load(name)
+      _ = try verified(name, CheckpointPart.allCases)
       return true
     } catch {
       warn(CheckpointWarning(name: name, reason: "\(error)"))

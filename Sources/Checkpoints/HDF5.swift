@@ -1,5 +1,6 @@
 import CHDF5
 import Diagnostics
+import FileSystem
 import Glibc
 import Synchronization
 import TensorFiles
@@ -7,13 +8,9 @@ import TensorFiles
 /// HDF5 as Debian builds it is not made for threads: one call at a time.
 private let library = Mutex(())
 
-/// At exit HDF5 would flush files once more, and crashes where the disk is full; every file is closed here instead.
-private let atExit: Void = { H5dont_atexit() }()
-
 /// Runs `body` with HDF5 to itself. Not to be nested.
 func withHDF5<Result: Sendable>(_ body: () throws -> Result) throws -> Result {
   try library.withLock { _ in
-    atExit
     CHDF5_silenceErrors()
     return try body()
   }
@@ -60,120 +57,135 @@ struct HDF5Group {
   let source: String
   /// The group's place in the file: empty for the root.
   let path: String
-  /// The code of failures: the data's fault in reading, the program's or the disk's in writing.
+  /// The code of failures that are HDF5's: the data's fault in reading, the program's in writing.
   let code: ExitCode
   /// How many bytes the datasets of the file may expand to: a damaged size is not to exhaust the memory.
-  var limit = Int.max
+  let limit: Int
+  fileprivate let target: UnsafeMutablePointer<CHDF5_Target>
 
   func failure(_ name: String?, _ problem: String) -> Failure {
     let place = name.map { "\(path)/\($0)" } ?? (path.isEmpty ? "/" : path)
     return Failure(code, "\(source): \(place) \(problem)")
   }
 
-  /// The result of an HDF5 call; its negative ones are failures.
+  /// The result of an HDF5 call; its negative ones are failures, and so is every error of the system.
   @discardableResult
   func check<Status: SignedInteger>(_ status: Status, _ name: String?, _ problem: String) throws -> Status {
+    guard target.pointee.error == 0 else {
+      let what = code == .badData ? "read" : "written"
+      throw Failure(.inputOutput, "\(source): cannot be \(what): \(String(cString: strerror(target.pointee.error)))")
+    }
     guard status >= 0 else { throw failure(name, "\(problem): \(hdf5Reason())") }
     return status
   }
 
   func with(_ child: hid_t, _ name: String) -> HDF5Group {
-    HDF5Group(id: child, source: source, path: "\(path)/\(name)", code: code, limit: limit)
+    HDF5Group(id: child, source: source, path: "\(path)/\(name)", code: code, limit: limit, target: target)
   }
 }
 
 // MARK: - Files
 
-/// Core files live in memory under a name that no file can have, and that no other open one has: HDF5 would share them.
-private let openedFiles = Mutex(0)
+/// HDF5's number for the driver of open files.
+private let driver = CHDF5_registerDriver()
 
-private func nameInMemory() -> String {
-  openedFiles.withLock {
-    $0 += 1
-    return "/dev/null/\($0)"
-  }
-}
-
+/// HDF5 files over open files of the system.
 enum HDF5File {
   static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
-  /// The bytes of a file made in memory.
+  /// Writes an HDF5 file into an empty one. Equal content gives equal bytes.
   /// - Parameter fill: writes the content into the root group.
-  static func bytes(_ source: String, fill: (HDF5Group) throws -> Void) throws -> [UInt8] {
+  /// - Throws: ``Failure`` with code `inputOutput` where the system refuses, or what `fill` throws; the file is then of
+  ///   no use.
+  static func write(_ file: borrowing OpenFile, fill: (HDF5Group) throws -> Void) throws {
+    let (descriptor, source) = (file.descriptor, file.path)
     try withHDF5 {
-      var memory = CHDF5_Memory()
-      defer { free(memory.bytes) }
-      return try withUnsafeMutablePointer(to: &memory) { memory in
-        let outside = HDF5Group(id: -1, source: source, path: "", code: .internalError)
-        let access = try outside.check(accessList(), nil, "cannot be made")
-        defer { H5Pclose(access) }
-        try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be made")
-        try outside.check(CHDF5_setMemory(access, memory), nil, "cannot be made")
-        let file = try create(nameInMemory(), access: access, outside)
-        do {
-          try fill(HDF5Group(id: file, source: source, path: "", code: .internalError))
-        } catch {
-          H5Fclose(file)
-          throw error
-        }
-        try outside.check(H5Fclose(file), nil, "cannot be finished")
-        let bytes = UnsafeRawBufferPointer(start: memory.pointee.bytes, count: memory.pointee.size)
-        // The memory grows in larger steps than the file, whose end the superblock tells.
-        let size = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 28, as: UInt64.self))
-        guard size <= bytes.count else { throw outside.failure(nil, "cannot be finished: it has no end") }
-        return [UInt8](bytes.prefix(Int(size)))
+      let root = try create(descriptor, source)
+      do {
+        try fill(root)
+      } catch {
+        try? close(root)
+        throw error
       }
+      try close(root)
     }
   }
 
-  /// Opens a file whose bytes are in memory: no lock is taken and nothing of it can change meanwhile.
+  /// Opens a file for as long as `body` runs; only what it asks for is read.
+  /// - Throws: ``Failure`` with code `badData` where it is no HDF5 file or damaged, `inputOutput` where the system
+  ///   refuses.
   static func read<Result: Sendable>(
-    _ bytes: [UInt8], source: String, body: (HDF5Group) throws -> Result
+    _ file: borrowing OpenFile, body: (HDF5Group) throws -> Result
   ) throws -> Result {
-    guard !bytes.isEmpty else { throw Failure(.badData, "\(source): the file is empty") }
-    guard bytes.starts(with: signature) else { throw Failure(.badData, "\(source): not an HDF5 file") }
+    let (descriptor, source, size) = (file.descriptor, file.path, try file.size())
+    guard size > 0 else { throw Failure(.badData, "\(source): the file is empty") }
+    var start = [UInt8](repeating: 0, count: signature.count)
+    _ = try start.withUnsafeMutableBytes { try file.read(into: $0) }
+    guard start == signature else { throw Failure(.badData, "\(source): not an HDF5 file") }
     return try withHDF5 {
-      try bytes.withUnsafeBytes { image in
-        // Deflate makes nothing smaller than by a factor of 1032.
-        let (limit, overflow) = image.count.multipliedReportingOverflow(by: 1100)
-        let outside = HDF5Group(id: -1, source: source, path: "", code: .badData, limit: overflow ? .max : limit)
-        let access = try outside.check(H5Pcreate(CHDF5_fileAccess()), nil, "cannot be opened")
-        defer { H5Pclose(access) }
-        try outside.check(H5Pset_fapl_core(access, 4 << 20, false), nil, "cannot be opened")
-        try outside.check(CHDF5_setImage(access, image.baseAddress, image.count), nil, "cannot be opened")
-        let file = H5Fopen(nameInMemory(), CHDF5_readOnly(), access)
-        guard file >= 0 else {
-          throw Failure(
-            .badData, "\(source): damaged: \(hdf5Reason())",
-            hint: "the file was cut short or changed: take another copy")
-        }
-        defer { H5Fclose(file) }
-        return try body(HDF5Group(id: file, source: source, path: "", code: .badData, limit: outside.limit))
-      }
+      let root = try open(descriptor, source, size: size)
+      defer { try? close(root) }
+      return try body(root)
     }
   }
 
-  /// Makes a file on disk that does without locks, which network file systems often refuse.
-  static func create(onDisk path: String, _ outside: HDF5Group) throws -> hid_t {
-    let access = try outside.check(accessList(), nil, "cannot be made")
-    defer { H5Pclose(access) }
-    try outside.check(H5Pset_file_locking(access, false, true), nil, "cannot be made")
-    return try create(path, access: access, outside)
+  private static func open(_ descriptor: Int32, _ source: String, size: Int) throws -> HDF5Group {
+    // Deflate makes nothing smaller than by a factor of 1032.
+    let (limit, overflow) = size.multipliedReportingOverflow(by: 1100)
+    return try root(descriptor, source, code: .badData, limit: overflow ? .max : limit) { outside, access in
+      let file = H5Fopen(source, CHDF5_readOnly(), access)
+      if file < 0, outside.target.pointee.error == 0 {
+        throw Failure(
+          .badData, "\(source): damaged: \(hdf5Reason())",
+          hint: "the file was cut short or changed: take another copy")
+      }
+      return try outside.check(file, nil, "cannot be opened")
+    }
   }
 
-  /// The format of HDF5 1.10 whatever version writes: its metadata have checksums, and equal content gives equal bytes.
-  private static func accessList() -> hid_t {
-    let access = H5Pcreate(CHDF5_fileAccess())
-    guard access >= 0, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 else { return access }
-    H5Pclose(access)
-    return -1
+  /// Makes an HDF5 file of an empty one: its root group, to be closed with ``close(_:)`` before the file is.
+  static func create(_ descriptor: Int32, _ source: String) throws -> HDF5Group {
+    try root(descriptor, source, code: .internalError, limit: .max) { outside, access in
+      let problem = "cannot be made"
+      // The format of HDF5 1.10 whatever version writes: its metadata have checksums, and equal content gives equal
+      // bytes.
+      try outside.check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), nil, problem)
+      let creation = try outside.check(H5Pcreate(CHDF5_fileCreation()), nil, problem)
+      defer { H5Pclose(creation) }
+      try outside.check(H5Pset_obj_track_times(creation, false), nil, problem)
+      return try outside.check(H5Fcreate(source, CHDF5_truncate(), creation, access), nil, problem)
+    }
   }
 
-  private static func create(_ name: String, access: hid_t, _ outside: HDF5Group) throws -> hid_t {
-    let creation = try outside.check(H5Pcreate(CHDF5_fileCreation()), nil, "cannot be made")
-    defer { H5Pclose(creation) }
-    try outside.check(H5Pset_obj_track_times(creation, false), nil, "cannot be made")
-    return try outside.check(H5Fcreate(name, CHDF5_truncate(), creation, access), nil, "cannot be made")
+  private static func root(
+    _ descriptor: Int32, _ source: String, code: ExitCode, limit: Int, open: (HDF5Group, hid_t) throws -> hid_t
+  ) throws -> HDF5Group {
+    let target = UnsafeMutablePointer<CHDF5_Target>.allocate(capacity: 1)
+    target.initialize(to: CHDF5_Target(descriptor: descriptor, error: 0))
+    func group(_ id: hid_t) -> HDF5Group {
+      HDF5Group(id: id, source: source, path: "", code: code, limit: limit, target: target)
+    }
+    do {
+      let outside = group(-1)
+      let access = try outside.check(H5Pcreate(CHDF5_fileAccess()), nil, "cannot be opened")
+      defer { H5Pclose(access) }
+      try outside.check(CHDF5_setTarget(access, driver, target), nil, "cannot be opened")
+      return group(try open(outside, access))
+    } catch {
+      target.deallocate()
+      throw error
+    }
+  }
+
+  /// Closes a file. What was written is whole only where this does not throw.
+  /// - Throws: ``Failure`` with code `inputOutput` where the system refused anything.
+  static func close(_ root: HDF5Group) throws {
+    let status = H5Fclose(root.id)
+    defer {
+      // What HDF5 could not close it may write to again, at exit.
+      if status >= 0 { root.target.deallocate() } else { root.target.pointee.error = EBADF }
+    }
+    try root.check(status, nil, "cannot be finished")
   }
 }
 
@@ -413,6 +425,9 @@ extension HDF5Group {
       return (shape, try numbers(name, dataset, count))
     }
   }
+
+  /// The shape of a dataset, whose values are not read.
+  func shape(_ name: String) throws -> [Int] { try openDataset(name) { _, _, shape, _ in shape } }
 
   /// The numbers of a dataset with one dimension.
   func list<Number: HDF5Number>(_ name: String, as: Number.Type) throws -> [Number] {

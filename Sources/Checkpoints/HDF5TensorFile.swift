@@ -8,7 +8,7 @@ public enum HDF5TensorFile {
   /// - Throws: ``Failure`` with code `badData` where the file is absent, damaged or holds no weights, `inputOutput`
   ///   where it cannot be read.
   public static func read(path: String) throws -> TensorTable {
-    let tensors = try HDF5File.read(readFile(path), source: path) { root in
+    let tensors = try HDF5File.read(OpenFile(reading: path)) { root in
       guard try root.has(Place.teacher) else { return try floatTensors(root) }
       let tensors = try root.readGroup(Place.teacher, body: floatTensors)
       guard !tensors.isEmpty else {
@@ -31,7 +31,7 @@ public enum HDF5TensorFile {
   ///   file cannot be written.
   public static func write(_ tensors: [NamedTensor], to path: String) throws {
     let ordered = tensors.sorted { precedesInBytes($0.name, $1.name) }
-    try writeFile(path, bytes: HDF5File.bytes(path) { try $0.write(ordered) })
+    try writeFile(path) { file in try HDF5File.write(file) { try $0.write(ordered.map(LazyTensor.init)) } }
   }
 
   /// Counters such as `num_batches_tracked` are left out.

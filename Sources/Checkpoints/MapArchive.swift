@@ -10,7 +10,9 @@ public final class MapArchive {
   private let path: String
   private let size: Int
   private var partial: String { path + ".partial" }
-  private var file: HDF5Group?
+  private var file: OpenFile
+  /// The root of the HDF5 file, as long as it is open.
+  private var root: HDF5Group?
   private var maps: hid_t = -1
   private var paths: [String] = []
   private var scores: [Double] = []
@@ -26,12 +28,12 @@ public final class MapArchive {
     precondition(size > 0)
     self.path = path
     self.size = size
+    file = try OpenFile(creating: path + ".partial", called: path)
+    let descriptor = file.descriptor
     try withHDF5 {
-      let outside = HDF5Group(id: -1, source: path, path: "", code: .inputOutput)
-      let root = HDF5Group(
-        id: try HDF5File.create(onDisk: partial, outside), source: path, path: "", code: .inputOutput)
-      file = root
       do {
+        let root = try HDF5File.create(descriptor, path)
+        self.root = root
         try root.write(attribute: "format", "reverse-distillation anomaly maps")
         try root.write(attribute: "format_version", 1)
         try root.write(attribute: "producer", producer)
@@ -49,7 +51,7 @@ public final class MapArchive {
     }
   }
 
-  deinit { try? withHDF5 { abandon() } }
+  deinit { if maps >= 0 { try? withHDF5 { abandon() } } }
 
   /// Adds the map of one image, its values row by row.
   /// - Throws: ``Failure`` with code `inputOutput`, after which the file is given up.
@@ -81,8 +83,9 @@ public final class MapArchive {
       try root.write("scores", scores, shape: [scores.count])
       H5Dclose(maps)
       maps = -1
-      try root.check(H5Fclose(root.id), nil, "cannot be finished")
-      file = nil
+      self.root = nil
+      try HDF5File.close(root)
+      try file.close()
     }
     do {
       try syncFile(partial)
@@ -98,9 +101,9 @@ public final class MapArchive {
 
   private func writing(_ body: (HDF5Group) throws -> Void) throws {
     try withHDF5 {
-      guard let file else { throw Failure(.internalError, "\(path): written to after its end") }
+      guard let root else { throw Failure(.internalError, "\(path): written to after its end") }
       do {
-        try body(file)
+        try body(root)
       } catch {
         abandon()
         throw error
@@ -108,12 +111,12 @@ public final class MapArchive {
     }
   }
 
-  /// Closes and removes the unfinished file, if there is one.
+  /// Closes and removes the unfinished file.
   private func abandon() {
-    guard let file else { return }
     if maps >= 0 { H5Dclose(maps) }
-    H5Fclose(file.id)
-    self.file = nil
+    maps = -1
+    if let root { try? HDF5File.close(root) }
+    root = nil
     try? removeFile(partial)
   }
 }

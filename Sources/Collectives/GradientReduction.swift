@@ -70,6 +70,50 @@ public final class GradientReduction {
       counts: byteCounts)
   }
 
+  /// Gives rank 0 a part of the array that the ranks' own ranges make up. Collective.
+  /// - Parameters:
+  ///   - part: which elements.
+  ///   - own: this rank's range.
+  ///   - target: `part.count` elements on rank 0, none elsewhere.
+  /// - Throws: `Failure(.communication)`.
+  public func gather(
+    _ part: Range<Int>, own: UnsafePointer<Float>, into target: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let (rank, none) = (communicator.rank, ranges.map { _ in 0..<0 })
+    var sent = none
+    sent[0] = bytes(of: part, in: rank, from: self.own.lowerBound)
+    try communicator.allToAll(
+      UnsafeRawBufferPointer(UnsafeBufferPointer(start: own, count: self.own.count)), sendRanges: sent,
+      into: UnsafeMutableRawBufferPointer(target),
+      receiveRanges: rank == 0 ? ranges.indices.map { bytes(of: part, in: $0, from: part.lowerBound) } : none)
+  }
+
+  /// Gives every rank, of a part of the array that rank 0 has, what lies in its own range. Collective.
+  /// - Parameters:
+  ///   - part: which elements.
+  ///   - source: `part.count` elements on rank 0, none elsewhere.
+  ///   - own: this rank's range, of which nothing else changes.
+  /// - Throws: `Failure(.communication)`.
+  public func scatter(
+    _ part: Range<Int>, from source: UnsafeBufferPointer<Float>, own: UnsafeMutablePointer<Float>
+  ) throws {
+    let (rank, none) = (communicator.rank, ranges.map { _ in 0..<0 })
+    var received = none
+    received[0] = bytes(of: part, in: rank, from: self.own.lowerBound)
+    try communicator.allToAll(
+      UnsafeRawBufferPointer(source),
+      sendRanges: rank == 0 ? ranges.indices.map { bytes(of: part, in: $0, from: part.lowerBound) } : none,
+      into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: own, count: self.own.count)),
+      receiveRanges: received)
+  }
+
+  /// Where those elements of `part` that are in a rank's range lie in memory that begins with the element `start`.
+  private func bytes(of part: Range<Int>, in rank: Int, from start: Int) -> Range<Int> {
+    let width = MemoryLayout<Float>.stride
+    let common = part.clamped(to: ranges[rank])
+    return common.isEmpty ? 0..<0 : (common.lowerBound - start) * width..<(common.upperBound - start) * width
+  }
+
   /// Receives the other ranks' node values for the piece of the own range that begins at `start`.
   private func exchange(
     nodes: UnsafeMutablePointer<Float>, from start: Int, into received: UnsafeMutablePointer<Float>

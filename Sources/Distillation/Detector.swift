@@ -29,7 +29,7 @@ public final class Detector {
   ///   - score: how an image's score comes from its map.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   public init(
-    _ architecture: Architecture, student: TensorTable, engine: any ConvolutionEngine, capacity: Int,
+    _ architecture: Architecture, student: some TensorSource, engine: any ConvolutionEngine, capacity: Int,
     scales: ScoredScales = .all, score: ImageScore = .maximum
   ) throws {
     self.architecture = architecture

@@ -6,13 +6,13 @@ import TensorFiles
 /// The weights that training starts from, in PyTorch's order: a function of the seed and the tensor's name.
 enum Initialization {
   /// All tensors of some units: the weights as below, normalisations that change nothing.
-  static func tensors(of units: [UnitDescription], seed: UInt64) -> [NamedTensor] {
+  static func tensors(of units: [UnitDescription], seed: UInt64) -> [LazyTensor] {
     units.flatMap { unit in
       zip(unit.tensors, [nil, 1, 0, 0, 1] as [Float?]).map { tensor, constant in
-        NamedTensor(
-          name: tensor.name, shape: tensor.shape,
-          values: constant.map { Array(repeating: $0, count: tensor.shape[0]) }
-            ?? weights(of: unit.shape, name: tensor.name, seed: seed))
+        LazyTensor(name: tensor.name, shape: tensor.shape) {
+          constant.map { Array(repeating: $0, count: tensor.shape[0]) }
+            ?? weights(of: unit.shape, name: tensor.name, seed: seed)
+        }
       }
     }
   }

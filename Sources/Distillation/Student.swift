@@ -28,20 +28,22 @@ public final class Student {
   /// Sets the parameters that training starts from.
   public func initialize(seed: UInt64) throws {
     let tensors = Initialization.tensors(of: architecture.studentUnits, seed: seed)
-    try read(TensorTable(tensors, source: "seed \(seed)"))
+    try read(LazyTensors(tensors, source: "seed \(seed)"))
   }
 
   /// Reads parameters and running statistics.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
-  public func read(_ table: TensorTable) throws {
+  public func read(_ table: some TensorSource) throws {
     try step.parameters.weights.read(table)
     try step.parameters.affine.read(table)
     try step.parameters.statistics.read(table)
   }
 
   /// Parameters and running statistics under the authors' names, in PyTorch's shapes.
-  public var tensors: [NamedTensor] {
-    step.parameters.weights.tensors() + step.parameters.affine.tensors() + step.parameters.statistics.tensors()
+  public var tensors: LazyTensors {
+    LazyTensors(
+      step.parameters.weights.tensors() + step.parameters.affine.tensors() + step.parameters.statistics.tensors(),
+      source: "student")
   }
 
   /// The loss of the step's images, and this rank's partial gradients of all parameters in their arenas.
@@ -75,7 +77,9 @@ public final class FrozenStudent {
   ///   - tensors: as ``Student/tensors``.
   ///   - capacity: the most images at a time.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
-  public init(_ architecture: Architecture, tensors: TensorTable, engine: any ConvolutionEngine, capacity: Int) throws {
+  public init(
+    _ architecture: Architecture, tensors: some TensorSource, engine: any ConvolutionEngine, capacity: Int
+  ) throws {
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
       try FrozenConvolution(description.shape, try tensors.convolution(description), engine: engine, images: capacity)

@@ -11,7 +11,7 @@ extension UnitDescription {
   }
 }
 
-extension TensorTable {
+extension TensorSource {
   /// The tensors of one convolution and its normalisation.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   func convolution(_ unit: UnitDescription) throws -> FrozenConvolution.Tensors {
@@ -66,7 +66,7 @@ public struct TeacherWeights: Sendable {
   /// An untrained teacher, for benchmarks and tests.
   public init(randomWithSeed seed: UInt64, for architecture: Architecture) throws {
     let tensors = Initialization.tensors(of: architecture.teacherUnits, seed: seed)
-    try self.init(TensorTable(tensors, source: "random:\(seed)"), for: architecture)
+    try self.init(TensorTable(tensors.map { try $0.loaded() }, source: "random:\(seed)"), for: architecture)
   }
 
   private static func hash(of table: TensorTable) -> String {
@@ -81,27 +81,38 @@ public struct TeacherWeights: Sendable {
 
 extension ParameterArena {
   /// All tensors under their names, in PyTorch's order and shapes.
-  public func tensors(_ values: UnsafePointer<Float>? = nil) -> [NamedTensor] {
-    let values = values ?? UnsafePointer(self.values)
-    return entries.map { entry in
-      NamedTensor(
-        name: entry.name, shape: entry.torchShape,
-        values: entry.convolution?.torchWeights(from: values + entry.offset)
-          ?? Array(UnsafeBufferPointer(start: values + entry.offset, count: entry.count)))
+  /// - Parameter values: the memory of another arena that is laid out as this one; the arena's own without one.
+  public func tensors(_ values: UnsafePointer<Float>? = nil) -> [LazyTensor] {
+    entries.map { entry in
+      LazyTensor(name: entry.name, shape: entry.torchShape) { [self] in
+        entry.torchValues((values ?? UnsafePointer(self.values)) + entry.offset)
+      }
     }
   }
 
   /// Reads all values from a table.
   /// - Parameter target: where they go; the arena's own values without one.
-  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
-  public func read(_ table: TensorTable, into target: UnsafeMutablePointer<Float>? = nil) throws {
+  /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape, or what a tensor throws.
+  public func read(_ table: some TensorSource, into target: UnsafeMutablePointer<Float>? = nil) throws {
     let target = target ?? values
     for entry in entries {
-      let values = try table.take(entry.name, shape: entry.torchShape)
-      let own = entry.convolution?.weights(fromTorch: values) ?? values
-      own.withUnsafeBufferPointer { own in
+      try entry.take(from: table).withUnsafeBufferPointer { own in
         if let start = own.baseAddress { (target + entry.offset).update(from: start, count: entry.count) }
       }
     }
+  }
+}
+
+extension ParameterArena.Entry {
+  /// Values of this tensor in PyTorch's order.
+  public func torchValues(_ values: UnsafePointer<Float>) -> [Float] {
+    convolution?.torchWeights(from: values) ?? Array(UnsafeBufferPointer(start: values, count: count))
+  }
+
+  /// The values of the tensor of this name, in the order used here.
+  /// - Throws: `Failure(.badData)` where it is missing or of another shape, or what it throws.
+  public func take(from table: some TensorSource) throws -> [Float] {
+    let values = try table.take(name, shape: torchShape)
+    return convolution?.weights(fromTorch: values) ?? values
   }
 }

@@ -71,18 +71,19 @@ public final class Evaluator {
     self.console = console
     try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
     let (checkpoint, checkpointName) = try communicator.agree {
-      try openCheckpoint(options.checkpoint, console: console)
+      try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
     }
+    let record = checkpoint.record
     try communicator.compareAcrossRanks(
-      "\(checkpointName), \(checkpoint.step) steps, last loss \(checkpoint.lossHistory.last ?? .nan)",
+      "\(checkpointName), \(record.step) steps, last loss \(record.lossHistory.last ?? .nan)",
       what: "the checkpoint",
       hint: "is a training still writing? Name the checkpoint instead of the folder")
     self.checkpointName = checkpointName
-    step = checkpoint.step
-    normalStatistics = checkpoint.normalStatistics
+    step = record.step
+    normalStatistics = record.normalStatistics
     let configuration = try communicator.agree {
       try TrainingConfiguration(data: "", teacher: "", output: "")
-        .restored(from: checkpoint.configuration, file: checkpointName)
+        .restored(from: record.configuration, file: checkpointName)
     }
     entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
     let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
@@ -100,7 +101,7 @@ public final class Evaluator {
           try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
           team: team),
         try Detector(
-          architecture, student: TensorTable(checkpoint.parameters, source: checkpointName), engine: engine,
+          architecture, student: checkpoint[.parameters], engine: engine,
           capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
       )
     }
@@ -252,14 +253,16 @@ public final class Evaluator {
   }
 }
 
-/// A checkpoint by its path, or the newest valid one of a run's folder.
-private func openCheckpoint(_ path: String, console: Console) throws -> (Checkpoint, String) {
-  guard isFolder(path) else { return (try Checkpoint(contentsOf: path), path) }
+/// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
+private func openCheckpoint(
+  _ path: String, withTeacher: Bool, console: Console
+) throws -> (CheckpointFile, String) {
+  guard isFolder(path) else { return (try CheckpointFile(path: path), path) }
   let folder = RunFolder(path).checkpoints
   let store = CheckpointStore(storage: FolderStorage(isFolder(folder) ? folder : path)) {
     console.say("warning: \($0.name): \($0.reason)")
   }
-  guard let newest = try store.newestValid() else {
+  guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
     throw Failure(
       .badData, "\(path): holds no checkpoint",
       hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
@@ -269,17 +272,18 @@ private func openCheckpoint(_ path: String, console: Console) throws -> (Checkpo
 
 /// The teacher that a checkpoint was trained with: its own copy, or the file that is given.
 private func teacher(
-  of checkpoint: Checkpoint, named name: String, given: String?, for architecture: Architecture
+  of checkpoint: CheckpointFile, named name: String, given: String?, for architecture: Architecture
 ) throws -> TeacherWeights {
   let weights: TeacherWeights
   if let given {
     weights = try TeacherWeights(source: given, for: architecture)
-  } else if let own = checkpoint.teacher {
+  } else if !checkpoint[.teacher].names.isEmpty {
+    let own = try checkpoint[.teacher].tensors.map { try $0.loaded() }
     weights = try TeacherWeights(TensorTable(own, source: name), for: architecture)
   } else {
     throw Failure(.usage, "\(name): the checkpoint holds no teacher", hint: "give the teacher's file as --teacher")
   }
-  guard weights.hash == checkpoint.teacherHash else {
+  guard weights.hash == checkpoint.record.teacherHash else {
     throw Failure(
       .badData, "\(given ?? name): not the teacher that the student was trained with",
       hint: "leave --teacher out, or give the file of the training")

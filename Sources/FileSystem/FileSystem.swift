@@ -2,41 +2,29 @@ import Diagnostics
 import Glibc
 
 /// What the last failed system call says.
-private func systemReason() -> String { String(cString: strerror(errno)) }
+func systemReason() -> String { String(cString: strerror(errno)) }
 
 /// All bytes of a regular file.
 /// - Throws: `Failure` of `.badData` where there is no such file, of `.inputOutput` where it cannot be read.
 public func readFile(_ path: String) throws -> [UInt8] {
-  // Non-blocking, so that a pipe in the folder cannot hold the program up before it is seen to be one.
-  let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-  guard file >= 0 else {
-    throw Failure(errno == ENOENT ? .badData : .inputOutput, "\(path): \(systemReason())")
+  let file = try OpenFile(reading: path)
+  let size = try file.size()
+  return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+    count = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size]))
   }
-  defer { close(file) }
-  var status = stat()
-  guard fstat(file, &status) == 0 else { throw Failure(.inputOutput, "\(path): \(systemReason())") }
-  guard status.st_mode & S_IFMT == S_IFREG else { throw Failure(.badData, "\(path): not a file") }
-
-  let size = Int(status.st_size)
-  var readError: Failure?
-  let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-    while count < size {
-      let step = read(file, buffer.baseAddress.map { $0 + count }, size - count)
-      if step < 0 && errno == EINTR { continue }
-      if step < 0 { readError = Failure(.inputOutput, "\(path): \(systemReason())") }
-      if step <= 0 { break }
-      count += step
-    }
-  }
-  if let readError { throw readError }
-  return bytes
 }
 
 /// Writes a file under a temporary name and renames it: readers see all of it or nothing.
 /// - Throws: `Failure` of `.inputOutput`.
 public func writeFile(_ path: String, bytes: [UInt8]) throws {
+  try writeFile(path) { file in try bytes.withUnsafeBytes { try file.write($0) } }
+}
+
+/// Lets `fill` write a file under a temporary name and renames it: readers see all of it or nothing.
+/// - Throws: `Failure` of `.inputOutput`, or what `fill` throws.
+public func writeFile(_ path: String, fill: (borrowing OpenFile) throws -> Void) throws {
   let temporary = path + ".partial"
-  try write(bytes, to: temporary, called: path)
+  try create(temporary, called: path, fill: fill)
   guard rename(temporary, path) == 0 else {
     let cause = writeFailure(path)
     unlink(temporary)
@@ -44,37 +32,25 @@ public func writeFile(_ path: String, bytes: [UInt8]) throws {
   }
 }
 
-/// Writes a file under its own name: a reader may see a part of it. Where that fails, no file is left.
-/// - Throws: `Failure` of `.inputOutput`.
-public func createFile(_ path: String, bytes: [UInt8]) throws {
-  try write(bytes, to: path, called: path)
+/// Lets `fill` write a file under its own name: a reader may see a part of it. Where that fails, no file is left.
+/// - Throws: `Failure` of `.inputOutput`, or what `fill` throws.
+public func createFile(_ path: String, fill: (borrowing OpenFile) throws -> Void) throws {
+  try create(path, called: path, fill: fill)
 }
 
-private func writeFailure(_ path: String) -> Failure {
-  Failure(.inputOutput, "\(path): cannot be written: \(systemReason())")
-}
-
-private func write(_ bytes: [UInt8], to path: String, called name: String) throws {
-  let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-  guard file >= 0 else { throw writeFailure(name) }
-  var written = 0
-  while written < bytes.count {
-    let step = bytes.withUnsafeBytes { write(file, $0.baseAddress.map { $0 + written }, $0.count - written) }
-    if step < 0 && errno == EINTR { continue }
-    guard step > 0 else {
-      let cause = writeFailure(name)
-      close(file)
-      unlink(path)
-      throw cause
-    }
-    written += step
-  }
-  // Some file systems report a full disk only here.
-  guard close(file) == 0 else {
-    let cause = writeFailure(name)
+private func create(_ path: String, called name: String, fill: (borrowing OpenFile) throws -> Void) throws {
+  var file = try OpenFile(creating: path, called: name)
+  do {
+    try fill(file)
+    try file.close()
+  } catch {
     unlink(path)
-    throw cause
+    throw error
   }
+}
+
+func writeFailure(_ path: String) -> Failure {
+  Failure(.inputOutput, "\(path): cannot be written: \(systemReason())")
 }
 
 /// Makes the content of a file survive a loss of power. Its name does so after `syncFolder` only.

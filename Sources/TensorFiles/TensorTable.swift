@@ -16,8 +16,7 @@ public struct NamedTensor: Sendable, Equatable {
 }
 
 /// The tensors of one file, ordered by name.
-public struct TensorTable: Sendable {
-  /// Where the tensors come from, as error messages name it: usually a path.
+public struct TensorTable: TensorSource, Sendable {
   public let source: String
   /// All tensors, ordered by name.
   public let tensors: [NamedTensor]
@@ -47,25 +46,7 @@ public struct TensorTable: Sendable {
   /// The tensor of that name, if there is one.
   public subscript(name: String) -> NamedTensor? { positions[name].map { tensors[$0] } }
 
-  /// The values of a tensor that the caller cannot do without.
-  /// - Throws: ``Failure`` with code `badData` that says what was expected and what the file holds instead.
-  public func take(_ name: String, shape: [Int]) throws -> [Float] {
-    guard let tensor = self[name] else {
-      let some = names.prefix(4).map(quoted).joined(separator: ", ")
-      throw Failure(
-        .badData, "\(source): tensor \(quoted(name)) of shape \(shape) is missing",
-        hint: tensors.isEmpty
-          ? "the file holds no tensor at all"
-          : "the file holds \(tensors.count) tensors: \(some)\(tensors.count > 4 ? ", …" : "")"
-            + "; is it of another architecture?")
-    }
-    guard tensor.shape == shape else {
-      throw Failure(
-        .badData, "\(source): tensor \(quoted(name)) has shape \(tensor.shape) where \(shape) is expected",
-        hint: "the file is of another architecture")
-    }
-    return tensor.values
-  }
+  public func tensor(_ name: String) -> LazyTensor? { self[name].map(LazyTensor.init) }
 }
 
 /// The product of a shape's sizes; nil where one is negative or the product exceeds an `Int`.

@@ -11,6 +11,7 @@ import TensorFiles
 final class Adam {
   private let parameters: Parameters
   private let reduction: GradientReduction
+  private let communicator: any Communicator
   private let team: ThreadTeam
   private let learningRate: Double
   private let beta1: Double
@@ -26,6 +27,7 @@ final class Adam {
     communicator: any Communicator, team: ThreadTeam
   ) {
     self.parameters = parameters
+    self.communicator = communicator
     self.learningRate = learningRate
     self.beta1 = beta1
     self.beta2 = beta2
@@ -67,29 +69,49 @@ final class Adam {
     }
   }
 
-  /// The moments of all parameters under their names, on every rank. Collective.
-  func moments() throws -> (first: [NamedTensor], second: [NamedTensor]) {
-    func gathered(_ own: FloatBuffer, _ affine: FloatBuffer) throws -> [NamedTensor] {
-      let all = FloatBuffer(parameters.weights.count)
-      (all.pointer + reduction.own.lowerBound).update(from: own.pointer, count: own.count)
-      try reduction.allGather(parameters: all.pointer)
-      return parameters.weights.tensors(all.pointer) + parameters.affine.tensors(affine.pointer)
+  /// The moments of all parameters under their names.
+  ///
+  /// Asking for values is collective, in the same order on all ranks; rank 0 gets them. Each time the ranks agree to go on: where rank 0 has
+  /// failed meanwhile and brings that to an agreement of its own, the others hear of it here.
+  var moments: (first: [LazyTensor], second: [LazyTensor]) {
+    func tensors(_ own: FloatBuffer, _ affine: FloatBuffer) -> [LazyTensor] {
+      parameters.weights.entries.map { entry in
+        LazyTensor(name: entry.name, shape: entry.torchShape) { [self] in
+          try communicator.agree {}
+          let values = FloatBuffer(communicator.rank == 0 ? entry.count : 0)
+          try reduction.gather(
+            entry.range, own: own.pointer,
+            into: UnsafeMutableBufferPointer(start: values.pointer, count: values.count))
+          return values.count == 0 ? [] : entry.torchValues(values.pointer)
+        }
+      } + parameters.affine.tensors(affine.pointer)
     }
-    return (
-      try gathered(weightMoments.first, affineMoments.first), try gathered(weightMoments.second, affineMoments.second)
-    )
+    return (tensors(weightMoments.first, affineMoments.first), tensors(weightMoments.second, affineMoments.second))
   }
 
-  /// Sets the moments from those of all parameters.
-  func restore(first: TensorTable, second: TensorTable) throws {
-    let all = FloatBuffer(parameters.weights.count)
+  /// Sets the moments from those of all parameters, which rank 0 gives. Collective.
+  func restore(first: LazyTensors?, second: LazyTensors?) throws {
     for (table, own, affine) in [
       (first, weightMoments.first, affineMoments.first), (second, weightMoments.second, affineMoments.second),
     ] {
-      try parameters.weights.read(table, into: all.pointer)
-      own.pointer.update(from: all.pointer + reduction.own.lowerBound, count: own.count)
-      try parameters.affine.read(table, into: affine.pointer)
+      for entry in parameters.weights.entries {
+        let values = try communicator.agree { try table.map { try entry.take(from: $0) } ?? [] }
+        try values.withUnsafeBufferPointer { try reduction.scatter(entry.range, from: $0, own: own.pointer) }
+      }
+      try communicator.agree { if let table { try parameters.affine.read(table, into: affine.pointer) } }
+      try communicator.broadcast(affine.pointer, count: affine.count)
     }
+  }
+}
+
+extension ParameterArena.Entry {
+  fileprivate var range: Range<Int> { offset..<offset + count }
+}
+
+extension Communicator {
+  /// Gives every rank the numbers of rank 0.
+  func broadcast(_ numbers: UnsafeMutablePointer<Float>, count: Int) throws {
+    try broadcast(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: numbers, count: count)), from: 0)
   }
 }
 

@@ -5,7 +5,6 @@ import Distillation
 import Jobs
 import Metrics
 import Numerics
-import TensorFiles
 
 extension Trainer {
   /// Scores all normal images with the present student, each rank its own, and takes the statistics of all of them. Collective.
@@ -13,8 +12,7 @@ extension Trainer {
     let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
     let capacity = FeatureExtractor.imagesAtATime
     let detections: [(score: Double, scaleMaps: [[Float]])] = try communicator.agree {
-      let detector = try Detector(
-        architecture, student: TensorTable(student.tensors, source: "student"), engine: engine, capacity: capacity)
+      let detector = try Detector(architecture, student: student.tensors, engine: engine, capacity: capacity)
       let features = FeatureBuffer(architecture, images: capacity)
       return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
         let images = Array(own[start..<min(start + capacity, own.count)])

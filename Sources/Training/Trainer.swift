@@ -35,14 +35,14 @@ public final class Trainer {
   private var step: Int { losses.count }
   /// Steps of the whole run.
   let stepCount: Int
-  /// The statistics of the normal images after the last step, where a checkpoint has them already.
-  let normalStatistics: NormalStatistics?
+  /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
+  let isComplete: Bool
 
   init(
     configuration: TrainingConfiguration, communicator: TimedCommunicator, console: Console,
     engine: any ConvolutionEngine, architecture: Architecture, manifest: ImageManifest, order: EpochOrder,
     shards: Range<Int>, source: FeatureSource, teacher: TeacherWeights, student: Student, adam: Adam, run: RunFolder,
-    store: CheckpointStore, losses: [Double], stepCount: Int, normalStatistics: NormalStatistics?
+    store: CheckpointStore, losses: [Double], stepCount: Int, isComplete: Bool
   ) {
     self.configuration = configuration
     self.communicator = communicator
@@ -60,7 +60,7 @@ public final class Trainer {
     self.store = store
     self.losses = losses
     self.stepCount = stepCount
-    self.normalStatistics = normalStatistics
+    self.isComplete = isComplete
   }
 
   /// Trains until the last step, writing log and checkpoints on the way.
@@ -92,7 +92,7 @@ public final class Trainer {
         try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
       }
     }
-    if normalStatistics == nil { try writeCheckpoint(withStatistics: true) }
+    if !isComplete { try writeCheckpoint(withStatistics: true) }
     engine.team.finish()
   }
 
@@ -112,19 +112,27 @@ public final class Trainer {
     }
   }
 
-  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went.
+  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
   func writeCheckpoint(withStatistics: Bool) throws {
     let statistics = withStatistics ? try measureNormalImages() : nil
-    let moments = try adam.moments()
+    let moments = adam.moments
+    let record = CheckpointRecord(
+      configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
+      epoch: step / order.stepsPerEpoch, dataFingerprint: manifest.fingerprint,
+      shardOrder: order.dealt.map(Int32.init), teacherHash: teacher.hash, lossHistory: losses,
+      normalStatistics: statistics)
+    let checkpoint = Checkpoint(
+      record,
+      tensors: [
+        .parameters: student.tensors.tensors, .firstMoments: moments.first, .secondMoments: moments.second,
+        .teacher: configuration.embedTeacher ? teacher.table.tensors.map(LazyTensor.init) : [],
+      ])
+    if communicator.rank != 0 {
+      // Rank 0 asks for them as it writes. Where it fails, this throws what it says, and there is nothing left to agree on.
+      for tensor in checkpoint[.firstMoments] + checkpoint[.secondMoments] { _ = try tensor.values() }
+    }
     try communicator.agree {
       guard communicator.rank == 0 else { return }
-      let checkpoint = Checkpoint(
-        configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
-        epoch: step / order.stepsPerEpoch, dataFingerprint: manifest.fingerprint,
-        shardOrder: order.dealt.map(Int32.init), parameters: student.tensors, firstMoments: moments.first,
-        secondMoments: moments.second, teacherHash: teacher.hash,
-        teacher: configuration.embedTeacher ? teacher.table.tensors : nil, lossHistory: losses,
-        normalStatistics: statistics)
       let written = try store.commit(checkpoint)
       try run.provenance.note(checkpoint: written)
       console.say("checkpoint \(run.checkpoints)/\(written.name) sha256 \(written.sha256)")

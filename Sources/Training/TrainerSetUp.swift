@@ -51,23 +51,25 @@ extension Trainer {
     }
     // At once, since much is done before the folder is needed.
     try communicator.agree { if communicator.rank == 0 { try makeFolder(run.path) } }
-    let start = try startingPoint(configuration, run: run, store: store, communicator: communicator)
-    if let start {
-      try communicator.agree {
-        try check(start, configuration: configuration, manifest: manifest, order: order, teacher: teacher)
+    // Rank 0 alone has it, since the folder need not be everybody's.
+    let start: CheckpointFile? = try communicator.agree {
+      guard communicator.rank == 0 else { return nil }
+      let start = try startingPoint(configuration.resume, run: run, store: store)
+      if let start {
+        try check(start.record, configuration: configuration, manifest: manifest, order: order, teacher: teacher)
       }
-    }
-
-    try communicator.agree {
-      guard communicator.rank == 0 else { return }
       if let place = try prepare(run, store: store, start: start, resume: configuration.resume) {
         console.say("the checkpoints of an earlier run are now in \(place)")
       }
       if let start {
-        console.say("going on from \(run.checkpoints)/\(CheckpointStore.name(ofStep: start.step))")
+        console.say("going on from \(run.checkpoints)/\(CheckpointStore.name(ofStep: start.record.step))")
       }
       try writeFile(run.configuration, bytes: Array(configuration.resolved.toml.utf8))
+      return start
     }
+    // One for each step done, and none where the run begins.
+    let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
+    let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
@@ -82,11 +84,12 @@ extension Trainer {
     let adam = Adam(
       step.parameters, learningRate: configuration.learningRate, beta1: configuration.adamBeta1,
       beta2: configuration.adamBeta2, tree: tree, communicator: communicator, team: team)
-    if let start {
-      try student.read(TensorTable(start.parameters, source: "checkpoint"))
-      try adam.restore(
-        first: TensorTable(start.firstMoments, source: "checkpoint, first moments"),
-        second: TensorTable(start.secondMoments, source: "checkpoint, second moments"))
+    if !losses.isEmpty {
+      try communicator.agree { if let start { try student.read(start[.parameters]) } }
+      for arena in [step.parameters.weights, step.parameters.affine, step.parameters.statistics] {
+        try communicator.broadcast(arena.values, count: arena.count)
+      }
+      try adam.restore(first: start?[.firstMoments], second: start?[.secondMoments])
     } else {
       try student.initialize(seed: configuration.seed)
     }
@@ -99,7 +102,6 @@ extension Trainer {
         capacity: min(FeatureExtractor.imagesAtATime, manifest.images.count)), team: team)
     let source = FeatureSource(extractor, manifest: manifest)
     let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
-    let losses = start?.lossHistory ?? []
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
       "\(manifest.images.count) images, \(communicator.size) ranks with \(team.count) threads, "
@@ -118,41 +120,30 @@ extension Trainer {
       configuration: configuration, communicator: communicator, console: console, engine: engine,
       architecture: architecture, manifest: manifest, order: order, shards: shards, source: source, teacher: teacher,
       student: student, adam: adam, run: run, store: store, losses: losses, stepCount: stepCount,
-      normalStatistics: losses.count >= stepCount ? start?.normalStatistics : nil)
+      isComplete: losses.count >= stepCount && isScored)
   }
 }
 
-/// The checkpoint to go on from, on every rank; nil where the run begins anew. Collective. Changes nothing on disk.
+/// The checkpoint to go on from, all of which is checked; nil where the run begins anew. Changes nothing on disk.
 private func startingPoint(
-  _ configuration: TrainingConfiguration, run: RunFolder, store: CheckpointStore, communicator: any Communicator
-) throws -> Checkpoint? {
-  // Rank 0 looks, since the folder need not be everybody's, and passes on the file as it is.
-  let file: [UInt8] = try communicator.agree {
-    guard communicator.rank == 0 else { return [] }
-    switch configuration.resume {
-    case .never:
-      return []
-    case .automatic:
-      guard isFolder(run.checkpoints), let newest = try store.newestValid() else { return [] }
-      return try readFile("\(run.checkpoints)/\(newest.name)")
-    case .file(let path):
-      let bytes = try readFile(path)
-      _ = try Checkpoint(decoding: bytes, source: path)
-      return bytes
-    }
+  _ resume: TrainingConfiguration.Resume, run: RunFolder, store: CheckpointStore
+) throws -> CheckpointFile? {
+  switch resume {
+  case .never:
+    return nil
+  case .automatic:
+    return isFolder(run.checkpoints) ? try store.newestValid()?.checkpoint : nil
+  case .file(let path):
+    let checkpoint = try CheckpointFile(path: path)
+    try checkpoint.verify()
+    return checkpoint
   }
-  var size = file.count
-  try withUnsafeMutableBytes(of: &size) { try communicator.broadcast($0, from: 0) }
-  guard size > 0 else { return nil }
-  var bytes = communicator.rank == 0 ? file : Array(repeating: 0, count: size)
-  try bytes.withUnsafeMutableBytes { try communicator.broadcast($0, from: 0) }
-  return try communicator.agree { try Checkpoint(decoding: bytes, source: "the checkpoint") }
 }
 
 /// Makes the run's folder ready to go on from `start`. At every moment the newest checkpoint in it is a valid one.
 /// - Returns: where the checkpoints of an earlier run went, if there were any in the way.
 private func prepare(
-  _ run: RunFolder, store: CheckpointStore, start: Checkpoint?, resume: TrainingConfiguration.Resume
+  _ run: RunFolder, store: CheckpointStore, start: CheckpointFile?, resume: TrainingConfiguration.Resume
 ) throws -> String? {
   switch resume {
   case .never:
@@ -165,14 +156,15 @@ private func prepare(
   case .file:
     try run.make()
     guard let start else { return nil }
-    if !isFile("\(run.checkpoints)/\(CheckpointStore.name(ofStep: start.step))") { try store.commit(start) }
-    return try run.setAside(after: start.step)
+    let step = start.record.step
+    if !isFile("\(run.checkpoints)/\(CheckpointStore.name(ofStep: step))") { try store.commit(copyOf: start) }
+    return try run.setAside(after: step)
   }
 }
 
 /// Whether a run as configured is the one that a checkpoint belongs to.
 private func check(
-  _ checkpoint: Checkpoint, configuration: TrainingConfiguration, manifest: ImageManifest, order: EpochOrder,
+  _ checkpoint: CheckpointRecord, configuration: TrainingConfiguration, manifest: ImageManifest, order: EpochOrder,
   teacher: TeacherWeights
 ) throws {
   let stored = try configuration.restored(from: checkpoint.configuration, file: "the checkpoint's configuration")

@@ -13,7 +13,7 @@ import Testing
   /// A folder after the commits of some steps.
   private func files(steps: [Int]) throws -> [String: [UInt8]] {
     let storage = MemoryStorage()
-    for step in steps { try store(storage).commit(smallCheckpoint(step: step)) }
+    for step in steps { try store(storage).commit(State(step: step).checkpoint) }
     return storage.files
   }
 
@@ -36,26 +36,26 @@ import Testing
       let store = store(FolderStorage(folder), warnings)
       #expect(try store.newestValid() == nil)
       for step in [1, 2, 3] {
-        let (name, sha256, byteCount) = try store.commit(smallCheckpoint(step: step))
+        let (name, sha256, byteCount) = try store.commit(State(step: step).checkpoint)
         let bytes = try readFile("\(folder)/\(name)")
-        #expect(bytes == (try smallCheckpoint(step: step).encoded()))
+        #expect(bytes == (try State(step: step).encoded()))
         #expect(byteCount == bytes.count)
         #expect(sha256 == SHA256.hexDigest(of: bytes))
       }
       #expect(try namesInFolder(folder) == ["step-00000002.h5", "step-00000003.h5"])
       let newest = try #require(try self.store(FolderStorage(folder), warnings).newestValid())
-      #expect(newest.checkpoint == smallCheckpoint(step: 3))
+      #expect(try State(newest.checkpoint) == State(step: 3))
       #expect(newest.name == "step-00000003.h5")
-      #expect(try store.load("step-00000002.h5") == smallCheckpoint(step: 2))
-      #expect(try Checkpoint(contentsOf: "\(folder)/step-00000002.h5") == smallCheckpoint(step: 2))
-      #expect(throws: Failure.self) { try store.load("step-00000001.h5") }
+      #expect(try State(store.open("step-00000002.h5")) == State(step: 2))
+      #expect(try State(CheckpointFile(path: "\(folder)/step-00000002.h5")) == State(step: 2))
+      #expect(throws: Failure.self) { try store.open("step-00000001.h5") }
       #expect(warnings.all.isEmpty)
     }
   }
 
   @Test func theOrderOfOperationsIsDurable() throws {
     let storage = MemoryStorage(files: try files(steps: [1, 2]))
-    try store(storage).commit(smallCheckpoint(step: 3))
+    try store(storage).commit(State(step: 3).checkpoint)
     #expect(
       storage.operations.filter { !$0.hasPrefix("read") } == [
         "names", "write step-00000003.h5.partial", "sync step-00000003.h5.partial", "rename step-00000003.h5.partial",
@@ -68,26 +68,27 @@ import Testing
   @Test(arguments: MemoryStorage.Fault.allCases, [true, false])
   func everyFailureLeavesTheOldStateOrTheNew(_ fault: MemoryStorage.Fault, forGood: Bool) throws {
     let before = try files(steps: [1, 2])
-    let (old, new) = (smallCheckpoint(step: 2), smallCheckpoint(step: 3))
+    let (old, new) = (State(step: 2), State(step: 3))
     let whole = MemoryStorage(files: before)
-    try store(whole).commit(new)
+    try store(whole).commit(new.checkpoint)
     let count = whole.operations.count
     #expect(count >= 7)
     for position in 0..<count {
       let storage = MemoryStorage(files: before)
       storage.fail(at: position, fault, forGood: forGood)
-      let committed = (try? store(storage).commit(new)) != nil
+      let committed = (try? store(storage).commit(new.checkpoint)) != nil
       // The program stopped, or the machine.
       for files in [storage.files, storage.durableFiles] {
         let warnings = Warnings()
         let rest = MemoryStorage(files: files)
         let newest = try #require(try store(rest, warnings).newestValid(), "operation \(position)")
-        #expect(newest.checkpoint == new || (newest.checkpoint == old && !committed), "operation \(position)")
+        let found = try State(newest.checkpoint)
+        #expect(found == new || (found == old && !committed), "operation \(position)")
         #expect(warnings.all.isEmpty, "operation \(position): \(warnings.all)")
         // The run goes on, and what the failure left is removed.
-        let next = smallCheckpoint(step: newest.checkpoint.step + 1)
-        try store(rest).commit(next)
-        #expect(try store(rest).newestValid()?.checkpoint == next)
+        let next = State(step: found.record.step + 1)
+        try store(rest).commit(next.checkpoint)
+        #expect(try store(rest).newestValid().map { try State($0.checkpoint) } == next)
         #expect(rest.files.count == 2, "operation \(position): \(rest.files.keys)")
       }
     }
@@ -98,10 +99,10 @@ import Testing
       for position in 0..<6 {
         let storage = MemoryStorage()
         storage.fail(at: position, fault, forGood: true)
-        _ = try? store(storage).commit(smallCheckpoint(step: 1))
+        _ = try? store(storage).commit(State(step: 1).checkpoint)
         for files in [storage.files, storage.durableFiles] {
-          let newest = try store(MemoryStorage(files: files)).newestValid()
-          #expect(newest == nil || newest?.checkpoint == smallCheckpoint(step: 1), "operation \(position)")
+          let newest = try store(MemoryStorage(files: files)).newestValid().map { try State($0.checkpoint) }
+          #expect(newest == nil || newest == State(step: 1), "operation \(position)")
         }
       }
     }
@@ -117,11 +118,48 @@ import Testing
     storage.replace("step-00000010.h5", with: [])
     let warnings = Warnings()
     let newest = try #require(try store(storage, warnings).newestValid())
-    #expect(newest.checkpoint == smallCheckpoint(step: 1))
+    #expect(try State(newest.checkpoint) == State(step: 1))
     #expect(warnings.all.map(\.name) == ["step-00000010.h5", "step-00000009.h5", "step-00000002.h5"])
     #expect(warnings.all[0].reason.contains("empty"))
     #expect(warnings.all[1].reason.contains("holds step 1"))
     #expect(warnings.all[2].reason.contains("truncated"))
+  }
+
+  /// It may be whole: to go on from an older one would lose the work since.
+  @Test func aCheckpointThatCannotBeReadIsAFailure() throws {
+    let storage = MemoryStorage(files: try files(steps: [1, 2]))
+    storage.fail(at: 1, .before, forGood: false)
+    let warnings = Warnings()
+    let failure = #expect(throws: Failure.self) { try store(storage, warnings).newestValid() }
+    #expect(failure?.code == .inputOutput)
+    #expect(storage.operations == ["names", "read step-00000002.h5"])
+    #expect(warnings.all.isEmpty)
+    #expect(try store(storage).newestValid()?.name == "step-00000002.h5")
+  }
+
+  @Test func damageToWhatIsNotNeededIsPassedOver() throws {
+    let state = State(step: 2)
+    let storage = MemoryStorage(files: try files(steps: [1, 2]))
+    var bytes = try #require(storage.files["step-00000002.h5"])
+    let moment = state.secondMoments[1].values.withUnsafeBytes { Array($0) }
+    let position = try #require(bytes.indices.first { bytes[$0...].starts(with: moment) })
+    bytes[position] ^= 1
+    storage.replace("step-00000002.h5", with: bytes)
+    let warnings = Warnings()
+    let store = store(storage, warnings)
+    let newest = try #require(try store.newestValid([.parameters, .teacher]))
+    #expect(newest.name == "step-00000002.h5" && warnings.all.isEmpty)
+    #expect(try store.newestValid()?.name == "step-00000001.h5")
+    #expect(warnings.all.map(\.name) == ["step-00000002.h5"])
+  }
+
+  @Test func aCheckpointFromElsewhereIsTakenOverAsItIs() throws {
+    let other = MemoryStorage(files: try files(steps: [4]))
+    let storage = MemoryStorage(files: try files(steps: [1, 2]))
+    try store(storage).commit(copyOf: store(other).open("step-00000004.h5"))
+    #expect(storage.files["step-00000004.h5"] == other.files["step-00000004.h5"])
+    #expect(storage.files.keys.sorted() == ["step-00000002.h5", "step-00000004.h5"])
+    #expect(storage.files == storage.durableFiles)
   }
 
   @Test func noValidCheckpointIsAFailure() throws {
@@ -137,10 +175,10 @@ import Testing
     storage.replace("step-00000002.h5", with: [1, 2, 3])
     let warnings = Warnings()
     let store = store(storage, warnings)
-    try store.commit(smallCheckpoint(step: 3))
+    try store.commit(State(step: 3).checkpoint)
     #expect(storage.files.keys.sorted() == ["step-00000001.h5", "step-00000002.h5", "step-00000003.h5"])
     #expect(warnings.all.map(\.name) == ["step-00000002.h5"])
-    try store.commit(smallCheckpoint(step: 4))
+    try store.commit(State(step: 4).checkpoint)
     #expect(storage.files.keys.sorted() == ["step-00000003.h5", "step-00000004.h5"])
     #expect(warnings.all.count == 1)
   }
@@ -150,26 +188,26 @@ import Testing
     var files = try files(steps: [7, 8])
     for name in others + ["step-00000005.h5.partial"] { files[name] = [1] }
     let storage = MemoryStorage(files: files)
-    try store(storage, keep: 0).commit(smallCheckpoint(step: 9))
+    try store(storage, keep: 0).commit(State(step: 9).checkpoint)
     #expect(storage.files.keys.sorted() == (others + ["step-00000008.h5", "step-00000009.h5"]).sorted())
   }
 
   @Test func theOneJustWrittenStaysEvenBelowNewerOnes() throws {
     let storage = MemoryStorage(files: try files(steps: [8, 9]))
-    try store(storage).commit(smallCheckpoint(step: 3))
+    try store(storage).commit(State(step: 3).checkpoint)
     #expect(storage.files.keys.sorted() == ["step-00000003.h5", "step-00000008.h5", "step-00000009.h5"])
   }
 
   @Test func keepsAsManyAsAsked() throws {
     let storage = MemoryStorage()
     let store = store(storage, keep: 3)
-    for step in 1...5 { try store.commit(smallCheckpoint(step: step)) }
+    for step in 1...5 { try store.commit(State(step: step).checkpoint) }
     #expect(storage.files.keys.sorted() == [3, 4, 5].map { CheckpointStore.name(ofStep: $0) })
   }
 
   @Test func aFolderThatIsNotThereIsAFailure() {
     let store = store(FolderStorage("/nonexistent/checkpoints"))
     #expect(throws: Failure.self) { try store.newestValid() }
-    #expect(throws: Failure.self) { try store.commit(smallCheckpoint()) }
+    #expect(throws: Failure.self) { try store.commit(State().checkpoint) }
   }
 }

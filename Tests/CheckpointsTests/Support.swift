@@ -1,33 +1,111 @@
-import Checkpoints
 import Diagnostics
+import FileSystem
 import Foundation
 import Metrics
 import Synchronization
 import TensorFiles
 import TestSupport
+import Testing
+
+@testable import Checkpoints
 
 func tensor(_ name: String, _ shape: [Int], seed: UInt64) -> NamedTensor {
   NamedTensor(name: name, shape: shape, values: randomNumbers(shape.reduce(1, *), seed: seed))
 }
 
-/// A state with something in every field: scalars, empty and odd shapes, more tensors than a group keeps in its header.
-func smallCheckpoint(step: Int = 3) -> Checkpoint {
-  let seed = UInt64(step) * 1000
-  let trainable = [
-    tensor("bn.conv1.weight", [4, 3, 3, 3], seed: seed + 1), tensor("bn.bn1.weight", [4], seed: seed + 2),
-    tensor("decoder.layer1.0.conv1.weight", [2, 5, 1, 1], seed: seed + 3), tensor("scale", [], seed: seed + 4),
-  ]
-  let running = (0..<9).map { tensor("decoder.layer1.\($0).bn1.running_mean", [2], seed: seed + 10 + UInt64($0)) }
-  func moments(_ offset: UInt64) -> [NamedTensor] {
-    trainable.enumerated().map { tensor($1.name, $1.shape, seed: seed + offset + UInt64($0)) }
+/// A file in memory.
+func memoryFile(_ bytes: [UInt8] = [], called name: String = "test") throws -> OpenFile {
+  typealias Create = @convention(c) (UnsafePointer<CChar>, UInt32) -> Int32
+  // Glibc's module does not have it.
+  let create = unsafeBitCast(try #require(dlsym(nil, "memfd_create")), to: Create.self)
+  let (closedInChildren, sealable) = (1 as UInt32, 2 as UInt32)
+  let file = OpenFile(create("test", closedInChildren | sealable), path: name)
+  try bytes.withUnsafeBytes { try file.write($0) }
+  return file
+}
+
+/// A file in memory that cannot get longer than it is.
+func fullFile(size: Int) throws -> OpenFile {
+  let file = try memoryFile([UInt8](repeating: 0, count: size))
+  let (addSeals, growth) = (1033 as Int32, 4 as Int32)
+  try #require(fcntl(file.descriptor, addSeals, growth) == 0)
+  return file
+}
+
+/// All bytes of a file that `fill` writes.
+func bytes(_ fill: (borrowing OpenFile) throws -> Void) throws -> [UInt8] {
+  let file = try memoryFile()
+  try fill(file)
+  var bytes: [UInt8] = []
+  try file.forEachPiece { piece, _ in bytes += piece }
+  return bytes
+}
+
+/// The bytes of an HDF5 file.
+func hdf5Bytes(_ fill: (HDF5Group) throws -> Void) throws -> [UInt8] {
+  try bytes { try HDF5File.write($0, fill: fill) }
+}
+
+/// A state with all of its tensors, ordered by their names.
+struct State: Sendable, Equatable {
+  var record: CheckpointRecord
+  var parameters: [NamedTensor]
+  var firstMoments: [NamedTensor]
+  var secondMoments: [NamedTensor]
+  var teacher: [NamedTensor]
+
+  var checkpoint: Checkpoint {
+    Checkpoint(
+      record,
+      tensors: [
+        .parameters: parameters.map(LazyTensor.init), .firstMoments: firstMoments.map(LazyTensor.init),
+        .secondMoments: secondMoments.map(LazyTensor.init), .teacher: teacher.map(LazyTensor.init),
+      ])
   }
-  return Checkpoint(
-    configuration: "[model]\nbackbone = \"resnet18\"  # größer\n", producer: "rd-train 0.1.0", step: step, epoch: 2,
-    dataFingerprint: String(repeating: "ab", count: 32), shardOrder: [2, 0, -1, .max, .min],
-    parameters: trainable + running,
-    firstMoments: moments(50), secondMoments: moments(60), teacherHash: String(repeating: "cd", count: 32),
-    teacher: [tensor("conv1.weight", [3, 2], seed: 70), tensor("empty", [0, 7], seed: 71)],
-    lossHistory: (0..<step).map { 1 / Double($0 + 3) }, normalStatistics: try? statistics(seed: seed + 80))
+
+  func encoded() throws -> [UInt8] { try bytes { try checkpoint.write(to: $0) } }
+
+  init(_ file: CheckpointFile) throws {
+    func all(_ part: CheckpointPart) throws -> [NamedTensor] { try file[part].tensors.map { try $0.loaded() } }
+    record = file.record
+    parameters = try all(.parameters)
+    firstMoments = try all(.firstMoments)
+    secondMoments = try all(.secondMoments)
+    teacher = try all(.teacher)
+  }
+
+  init(decoding bytes: [UInt8], source: String = "test") throws {
+    try self.init(CheckpointFile(memoryFile(bytes, called: source)))
+  }
+
+  /// Something in every field: scalars, empty and odd shapes, more tensors than a group keeps in its header.
+  init(step: Int = 3) {
+    let seed = UInt64(step) * 1000
+    let trainable = [
+      tensor("bn.bn1.weight", [4], seed: seed + 2), tensor("bn.conv1.weight", [4, 3, 3, 3], seed: seed + 1),
+      tensor("decoder.layer1.0.conv1.weight", [2, 5, 1, 1], seed: seed + 3), tensor("scale", [], seed: seed + 4),
+    ]
+    let running = (0..<9).map { tensor("decoder.layer1.\($0).bn1.running_mean", [2], seed: seed + 10 + UInt64($0)) }
+    func moments(_ offset: UInt64) -> [NamedTensor] {
+      trainable.enumerated().map { tensor($1.name, $1.shape, seed: seed + offset + UInt64($0)) }
+    }
+    record = CheckpointRecord(
+      configuration: "[model]\nbackbone = \"resnet18\"  # größer\n", producer: "rd-train 0.1.0", step: step, epoch: 2,
+      dataFingerprint: String(repeating: "ab", count: 32), shardOrder: [2, 0, -1, .max, .min],
+      teacherHash: String(repeating: "cd", count: 32), lossHistory: (0..<step).map { 1 / Double($0 + 3) },
+      normalStatistics: try? statistics(seed: seed + 80))
+    parameters = (trainable + running).sorted { $0.name < $1.name }
+    firstMoments = moments(50)
+    secondMoments = moments(60)
+    teacher = [tensor("conv1.weight", [3, 2], seed: 70), tensor("empty", [0, 7], seed: 71)]
+  }
+
+  /// The same state, some of it changed.
+  func with(_ change: (inout State) -> Void) -> State {
+    var state = self
+    change(&state)
+    return state
+  }
 }
 
 private func statistics(seed: UInt64) throws -> NormalStatistics {
@@ -35,24 +113,6 @@ private func statistics(seed: UInt64) throws -> NormalStatistics {
   return NormalStatistics(
     imageScore: try ScoreStatistics(scores(0)), scales: try (1...3).map { try ScoreStatistics(scores($0)) },
     imageScores: scores(0))
-}
-
-/// The same state, some of it changed.
-extension Checkpoint {
-  func with(
-    configuration: String? = nil, producer: String? = nil, step: Int? = nil, epoch: Int? = nil,
-    dataFingerprint: String? = nil, shardOrder: [Int32]? = nil, parameters: [NamedTensor]? = nil,
-    firstMoments: [NamedTensor]? = nil, secondMoments: [NamedTensor]? = nil, teacherHash: String? = nil,
-    teacher: [NamedTensor]?? = nil, lossHistory: [Double]? = nil, normalStatistics: NormalStatistics?? = nil
-  ) -> Checkpoint {
-    Checkpoint(
-      configuration: configuration ?? self.configuration, producer: producer ?? self.producer, step: step ?? self.step,
-      epoch: epoch ?? self.epoch, dataFingerprint: dataFingerprint ?? self.dataFingerprint,
-      shardOrder: shardOrder ?? self.shardOrder, parameters: parameters ?? self.parameters,
-      firstMoments: firstMoments ?? self.firstMoments, secondMoments: secondMoments ?? self.secondMoments,
-      teacherHash: teacherHash ?? self.teacherHash, teacher: teacher ?? self.teacher,
-      lossHistory: lossHistory ?? self.lossHistory, normalStatistics: normalStatistics ?? self.normalStatistics)
-  }
 }
 
 /// The warnings a store gave.
@@ -133,7 +193,8 @@ final class MemoryStorage: CheckpointStorage {
     }
   }
 
-  func write(_ bytes: [UInt8], to name: String) throws {
+  func write(_ name: String, fill: (borrowing OpenFile) throws -> Void) throws {
+    let bytes = try bytes(fill)
     func put(_ bytes: [UInt8], _ folder: inout Folder) {
       folder.files[name] = bytes
       folder.durableContent[name] = nil
@@ -172,10 +233,10 @@ final class MemoryStorage: CheckpointStorage {
     return files.keys.sorted()
   }
 
-  func read(_ name: String) throws -> [UInt8] {
+  func open(_ name: String) throws -> OpenFile {
     try operation("read \(name)") { _ in }
     guard let bytes = files[name] else { throw Failure(.badData, "no \(name)") }
-    return bytes
+    return try memoryFile(bytes, called: name)
   }
 
   func remove(_ name: String) throws {

@@ -23,7 +23,7 @@ import Testing
   @Test func otherFloatsAreConvertedAndOtherThingsLeftOut() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/teacher.h5"
-      let bytes = try HDF5File.bytes(path) { root in
+      let bytes = try hdf5Bytes { root in
         try root.write("bn1.weight", [1.5, -2.25] as [Double], shape: [2])
         try root.write("bn1.num_batches_tracked", [Int64(7)], shape: [])
         try root.write("comment", ["text"])
@@ -38,10 +38,10 @@ import Testing
   @Test func theTeacherOfACheckpointIsRead() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/step.h5"
-      let state = smallCheckpoint()
+      let state = State()
       try writeFile(path, bytes: state.encoded())
       #expect(try HDF5TensorFile.read(path: path).tensors == state.teacher)
-      try writeFile(path, bytes: state.with(teacher: .some(nil)).encoded())
+      try writeFile(path, bytes: state.with { $0.teacher = [] }.encoded())
       let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
       #expect(failure?.message.contains("only the hash") == true)
     }
@@ -50,7 +50,7 @@ import Testing
   @Test func filesWithoutWeightsAreFailures() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
-      for bytes in [[], [1, 2, 3], try HDF5File.bytes(path) { _ in }] {
+      for bytes in [[], [1, 2, 3], try hdf5Bytes { _ in }] {
         try writeFile(path, bytes: bytes)
         let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
         #expect(failure?.code == .badData)
@@ -71,7 +71,7 @@ import Testing
   }
 
   private func content(of path: String) throws -> Content {
-    try HDF5File.read(readFile(path), source: path) { root in
+    try HDF5File.read(OpenFile(reading: path)) { root in
       let (shape, maps) = try root.numbers("maps", as: Float.self)
       return Content(
         shape: shape, maps: maps, scales: try root.numbers("maps", attribute: "scales", as: Int64.self),

@@ -71,6 +71,25 @@ import collectives_probe
     #expect(matches.allSatisfy { $0 })
   }
 
+  /// Parts that begin and end within the ranks' ranges, go over several, and are empty.
+  @Test(arguments: [1, 2, 3, 8])
+  func partsAreGatheredOnRankZeroAndDealtOutFromThere(ranks: Int) throws {
+    try LocalCommunicator.run(size: ranks) { communicator in
+      let isRoot = communicator.rank == 0
+      let tree = try ShardTree(shards: 8, ranks: communicator.size)
+      let reduction = GradientReduction(count: 1_000, tree: tree, over: communicator)
+      let values = reduction.own.map(Float.init)
+      for part in [0..<1_000, 0..<0, 0..<1, 15..<17, 100..<900, 990..<1_000] {
+        var gathered = [Float](repeating: -1, count: isRoot ? part.count : 0)
+        try gathered.withUnsafeMutableBufferPointer { try reduction.gather(part, own: values, into: $0) }
+        #expect(gathered == (isRoot ? part.map(Float.init) : []))
+        var own = [Float](repeating: -1, count: values.count)
+        try gathered.withUnsafeBufferPointer { try reduction.scatter(part, from: $0, own: &own) }
+        #expect(own == reduction.own.map { part.contains($0) ? Float($0) : -1 })
+      }
+    }
+  }
+
   @Test func rangesAreConsecutiveAlignedAndNearlyEqual() throws {
     for (count, ranks) in [(1_000_003, 7), (16, 3), (1_600, 8), (5, 2)] {
       let ranges = try LocalCommunicator.run(size: ranks) {

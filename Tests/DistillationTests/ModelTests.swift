@@ -80,21 +80,22 @@ import Testing
     let loss = try student.lossAndGradients(features)
     check(abs(loss / example.trainLoss - 1), within: 1e-5, "loss")
 
-    let gradients = try TensorTable(
+    let gradients = LazyTensors(
       step.parameters.weights.tensors(step.parameters.weightGradients.pointer)
         + step.parameters.affine.tensors(step.parameters.affineGradients.pointer), source: "gradients")
     #expect(gradients.tensors.count == example.gradients.count)
     for summary in example.gradients {
       check(
-        summary.error(of: try #require(gradients[summary.name]).values), within: example.tolerance,
+        summary.error(of: try #require(gradients.tensor(summary.name)).values()), within: example.tolerance,
         "gradients",
         summary.name)
     }
 
-    let tensors = try TensorTable(student.tensors, source: "student")
+    let tensors = student.tensors
     for summary in example.running {
       check(
-        summary.error(of: try #require(tensors[summary.name]).values), within: 1e-5, "running statistics", summary.name)
+        summary.error(of: try #require(tensors.tensor(summary.name)).values()), within: 1e-5, "running statistics",
+        summary.name)
     }
 
     let frozen = try FrozenStudent(architecture, tensors: tensors, engine: engine, capacity: batch)

@@ -35,6 +35,23 @@ extension ParallelTests {
       #expect(try TrainedRun.log("\(run.path)/log.jsonl") == expected.steps)
     }
 
+    /// The disk is full early, and late, when ranks have given away most of their moments.
+    @Test(arguments: [(nil, 100_000), (3, 20_000), (3, 150_000)])
+    func aFullDiskLeavesThePreviousCheckpoint(ranks: Int?, fileSize: Int) throws {
+      let expected = try Workplace.stepwise()
+      let folder = try TemporaryFolder()
+      let run = folder("run")
+      try FileManager.default.createDirectory(atPath: "\(run)/checkpoints", withIntermediateDirectories: true)
+      let name = TrainedRun.name(4)
+      try FileManager.default.copyItem(atPath: expected.checkpoint(4), toPath: "\(run)/checkpoints/\(name)")
+      let outcome = try Workplace.train(output: run, ranks: ranks, fileSize: fileSize)
+      #expect(outcome.code == 74, "\(outcome.errors)")
+      #expect(
+        outcome.count(of: "step-00000005.h5.partial: cannot be written: File too large") == 1, "\(outcome.errors)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints") == [name])
+      #expect(try hash(ofFile: "\(run)/checkpoints/\(name)") == expected.hashes[4])
+    }
+
     @Test(arguments: ["never", "file"])
     func whatAnEarlierRunLeftIsPutAside(resume: String) throws {
       let expected = try Workplace.stepwise()

@@ -87,6 +87,19 @@ extension ParallelTests {
       #expect(results.scores == expected.scores && results.mapHash == expected.mapHash)
     }
 
+    /// What an evaluation does not need it does not read; a training does.
+    @Test func damageToTheMomentsDoesNotMatter() throws {
+      let (expected, run) = (try Self.standard.get(), try Workplace.standard())
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: run.path, toPath: folder("run"))
+      try damageMiddle(folder("run/checkpoints/\(TrainedRun.name(5))"))
+      let training = try Workplace.train(output: folder("run"))
+      #expect(training.code == 65 && training.errors.contains("/optimizer/"), "\(training.errors)")
+      let results = try Self.evaluated(folder("run"), ranks: 2)
+      #expect(results.metrics == expected.metrics && results.outcome.count(of: "warning") == 0)
+      #expect(results.scores == expected.scores && results.mapHash == expected.mapHash)
+    }
+
     @Test func scalesAndScoreCanBeChosen() throws {
       let run = try Workplace.standard()
       let one = try Self.evaluated(run.path, ["--scales", "M2", "--score", "sum"])

@@ -35,10 +35,12 @@ enum Workplace {
 
   /// Runs rd-train; of options that are given twice, the later ones hold.
   static func train(
-    _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:]
+    _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
+    fileSize: Int? = nil
   ) throws -> ToolProcess.Outcome {
     try ToolProcess.run(
-      "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment)
+      "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment,
+      fileSize: fileSize)
   }
 
   /// Runs rd-train to the end in a folder that is gone afterwards.
@@ -118,6 +120,17 @@ struct TrainedRun {
 /// The SHA-256 of a file.
 func hash(ofFile path: String) throws -> String {
   SHA256.hexDigest(of: try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe))
+}
+
+/// Changes a byte in the middle of a file: of a checkpoint, in Adam's moments.
+func damageMiddle(_ path: String) throws {
+  let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+  let middle = try file.seekToEnd() / 2
+  try file.seek(toOffset: middle)
+  let byte = try file.read(upToCount: 1)?.first ?? 0
+  try file.seek(toOffset: middle)
+  try file.write(contentsOf: [byte ^ 1])
+  try file.close()
 }
 
 /// Cuts a file in half.

@@ -28,15 +28,17 @@ public enum ToolProcess {
   ///   - ranks: how many mpirun starts; without a number, the tool is run by itself.
   ///   - folder: the current folder of the process.
   ///   - environment: what is added to an environment that no launcher has touched.
+  ///   - fileSize: how many KiB a file may have that it writes: what goes beyond fails, as on a full disk.
   ///   - seconds: after that long it is killed, with all its ranks.
   /// - Throws: `Trouble` where it does not end by itself in that time.
   public static func run(
     _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
-    environment: [String: String] = [:], seconds: Int = 180
+    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
   ) throws -> Outcome {
     let launcher = ranks.map { ["mpirun", "--oversubscribe", "-n", "\($0)"] } ?? []
+    let limit = fileSize.map { ["bash", "-c", "trap '' XFSZ; ulimit -f \($0); exec \"$@\"", "bash"] } ?? []
     return try run(
-      command: launcher + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
+      command: launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
   }
 
   private static func run(
