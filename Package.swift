@@ -1,13 +1,5 @@
 // swift-tools-version: 6.0
-import Foundation
 import PackageDescription
-
-/// oneDNN is the second convolution engine. It has no pkg-config file on Debian, so its header is looked for;
-/// RD_WITHOUT_ONEDNN=1 leaves it out where it is installed.
-let oneDNNHeader = "/usr/include/oneapi/dnnl/dnnl.h"
-let withOneDNN =
-  ProcessInfo.processInfo.environment["RD_WITHOUT_ONEDNN"] == nil
-  && FileManager.default.fileExists(atPath: oneDNNHeader)
 
 let package = Package(
   name: "ReverseDistillation",
@@ -31,10 +23,6 @@ let package = Package(
     .target(
       name: "CImageCodecs",
       linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
-    .target(
-      name: "COneDNN",
-      cSettings: withOneDNN ? [.define("WITH_ONEDNN")] : [],
-      linkerSettings: withOneDNN ? [.linkedLibrary("dnnl")] : []),
     .target(name: "CVectorKernels"),
 
     // The system.
@@ -42,7 +30,7 @@ let package = Package(
     .target(name: "FileSystem", dependencies: ["Diagnostics"]),
     .target(name: "RandomStreams"),
     .target(
-      name: "Numerics", dependencies: ["COpenBLAS", "COneDNN", "CVectorKernels", "Diagnostics"]),
+      name: "Numerics", dependencies: ["COpenBLAS", "CVectorKernels", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
@@ -75,7 +63,8 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Network", "Numerics",
+        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Network",
+        "Numerics",
         "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
     .executableTarget(
@@ -92,7 +81,6 @@ let package = Package(
       ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
-    .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Distillation", "Diagnostics", "TestSupport"]),
     // Training for the trajectory of its Adam.
@@ -123,7 +111,7 @@ let package = Package(
     .testTarget(
       name: "ParallelTests",
       dependencies: [
-        "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
+        "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
         "rd-data",
       ]),
   ],

@@ -27,12 +27,13 @@ public struct EvaluationOptions: Sendable {
   public var scales: ScoredScales
   public var score: ImageScore
   public var engine: TrainingConfiguration.Engine
+  public var precision: Precision
   public var threads: Int?
 
   public init(
     checkpoint: String, data: String, category: String? = nil, output: String, teacher: String? = nil,
     scales: ScoredScales = .all, score: ImageScore = .maximum, engine: TrainingConfiguration.Engine = .vector,
-    threads: Int? = nil
+    precision: Precision = .fp32, threads: Int? = nil
   ) {
     self.checkpoint = checkpoint
     self.data = data
@@ -42,6 +43,7 @@ public struct EvaluationOptions: Sendable {
     self.scales = scales
     self.score = score
     self.engine = engine
+    self.precision = precision
     self.threads = threads
   }
 }
@@ -92,7 +94,7 @@ public final class Evaluator {
     let architecture = Architecture(configuration.model)
     let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
     self.team = team
-    let engine = try communicator.agree { try options.engine.start(on: team) }
+    let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
     try compareArithmetic(engine, over: communicator)
     (extractor, detector) = try communicator.agree {
       let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)

@@ -1,7 +1,6 @@
 /// Computes the three passes of a convolution on the threads of a rank.
 ///
-/// ``VectorEngine`` is the fast one; ``MatrixProductEngine`` on OpenBLAS is the plain one, and ``DirectEngine`` on oneDNN a second opinion. In all
-/// of them an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
+/// ``VectorEngine`` is the fast one, ``MatrixProductEngine`` on OpenBLAS the plain one that it is compared with. In both an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
 /// many images it has.
 public protocol ConvolutionEngine: AnyObject, Sendable {
   var team: ThreadTeam { get }

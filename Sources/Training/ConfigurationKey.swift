@@ -1,4 +1,5 @@
 import Distillation
+import Numerics
 
 extension TrainingConfiguration {
   /// The keys of the configuration, in the order in which they are rendered; the raw value is the name in files.
@@ -14,7 +15,7 @@ extension TrainingConfiguration {
     case adamBeta2 = "adam_beta2"
     case seed
     case logicalShards = "logical_shards"
-    case threads, engine
+    case threads, engine, precision
     case featureCache = "feature_cache"
     case resume
     case checkpointEvery = "checkpoint_every"
@@ -50,7 +51,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
-    case .threads, .engine, .featureCache: "Execution"
+    case .threads, .engine, .precision, .featureCache: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     }
   }
@@ -60,7 +61,7 @@ extension TrainingConfiguration.Key {
   var definesComputation: Bool {
     switch self {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
-    case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine: true
+    case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
     case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     }
@@ -119,6 +120,8 @@ extension TrainingConfiguration.Key {
         otherwise: "the allowed cores, divided by the ranks that share them", valid: { (1...1024).contains($0) })
     case .engine:
       Setting(\.engine, "what computes the convolutions")
+    case .precision:
+      Setting(\.precision, "what the factors of convolutions are rounded to; Winograd's are not")
     case .featureCache:
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",

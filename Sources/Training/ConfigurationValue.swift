@@ -1,4 +1,5 @@
 import Distillation
+import Numerics
 import TOMLKit
 
 /// A value as it was written, before it is known what it should be.
@@ -142,6 +143,7 @@ extension Fusion: ConfigurationWord {}
 extension BottleneckKind: ConfigurationWord {}
 extension TrainingConfiguration.Preset: ConfigurationWord {}
 extension TrainingConfiguration.Engine: ConfigurationWord {}
+extension Precision: ConfigurationWord {}
 extension TrainingConfiguration.Statistics: ConfigurationWord {}
 
 extension TrainingConfiguration.Resume: ConfigurationValue {

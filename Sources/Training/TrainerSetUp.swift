@@ -73,7 +73,7 @@ extension Trainer {
 
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
-    let engine = try communicator.agree { try configuration.engine.start(on: team) }
+    let engine = try communicator.agree { try configuration.engine.start(on: team, precision: configuration.precision) }
     try compareArithmetic(engine, over: communicator)
     let shards = tree.shards(of: communicator.rank)
     let perShard = (configuration.batchSize + configuration.logicalShards - 1) / configuration.logicalShards
@@ -210,12 +210,13 @@ private func requireNormalizableBatches(_ order: EpochOrder, _ architecture: Arc
 }
 
 extension TrainingConfiguration.Engine {
-  /// - Throws: `Failure(.configuration)` where this build does not hold the engine.
-  public func start(on team: ThreadTeam) throws -> any ConvolutionEngine {
-    switch self {
-    case .vector: VectorEngine(team: team)
-    case .openBLAS: MatrixProductEngine(team: team)
-    case .oneDNN: try DirectEngine(team: team)
+  /// - Throws: `Failure(.configuration)` for a precision that the engine has not.
+  public func start(on team: ThreadTeam, precision: Precision) throws -> any ConvolutionEngine {
+    switch (self, precision) {
+    case (.vector, _): return VectorEngine(team: team, precision: precision)
+    case (.openBLAS, .fp32): return MatrixProductEngine(team: team)
+    case (.openBLAS, .bf16):
+      throw Failure(.configuration, "the engine openblas computes in fp32 only", hint: "for bf16 use the engine vector")
     }
   }
 }

@@ -1,4 +1,5 @@
 import Distillation
+import Numerics
 
 /// Everything that a training run is told. The defaults are the paper's settings.
 ///
@@ -47,6 +48,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Threads of a rank; without a number, the cores it may use, divided by the ranks that share them.
   public var threads: Int?
   public var engine = Engine.vector
+  public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
 
   // MARK: Checkpoints
@@ -90,8 +92,8 @@ extension TrainingConfiguration {
   public enum Engine: String, CaseIterable, Sendable {
     /// This project's own kernels.
     case vector
+    /// Plain matrix products.
     case openBLAS = "openblas"
-    case oneDNN = "onednn"
   }
 
   /// What a run starts from.

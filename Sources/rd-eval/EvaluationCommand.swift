@@ -49,8 +49,11 @@ struct EvaluationCommand: ParsableCommand {
     help: ArgumentHelp("an image's score: the largest value of its map (max), or the sum (sum)", valueName: "name"))
   var score = "max"
 
-  @Option(help: ArgumentHelp("what computes the convolutions: vector, openblas or onednn", valueName: "name"))
+  @Option(help: ArgumentHelp("what computes the convolutions: vector or openblas", valueName: "name"))
   var engine = "vector"
+
+  @Option(help: ArgumentHelp("what its factors are rounded to: fp32 or bf16", valueName: "name"))
+  var precision = "fp32"
 
   @Option(
     help: ArgumentHelp(
@@ -61,8 +64,7 @@ struct EvaluationCommand: ParsableCommand {
     let options = EvaluationOptions(
       checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
       scales: try ScoredScales(scales), score: try word(score, for: "--score"),
-      engine: try word(engine, for: "--engine"),
-      threads: threads)
+      engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
     if let threads, !(1...1024).contains(threads) {
       throw Failure(.usage, "--threads \(threads): must be from 1 to 1024")
     }

@@ -84,9 +84,12 @@ struct OptimisationOptions: ParsableArguments {
 struct ExecutionOptions: ParsableArguments {
   @Option(help: .of(.threads, "n")) var threads: String?
   @Option(help: .of(.engine, "name"), completion: .words(of: .engine)) var engine: String?
+  @Option(help: .of(.precision, "name"), completion: .words(of: .precision)) var precision: String?
   @Option(help: .of(.featureCache, "amount")) var featureCache: String?
 
-  var words: GivenWords { [(.threads, threads), (.engine, engine), (.featureCache, featureCache)] }
+  var words: GivenWords {
+    [(.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache)]
+  }
 }
 
 struct CheckpointOptions: ParsableArguments {
