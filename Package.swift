@@ -90,6 +90,12 @@ let package = Package(
         "Imagery", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .executableTarget(
+      name: "rd-bench",
+      dependencies: [
+        "Training", "Distillation", "Network", "Numerics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
+        "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "COneDNNTests", dependencies: ["COneDNN", "TestSupport"]),
@@ -124,7 +130,7 @@ let package = Package(
       name: "ParallelTests",
       dependencies: [
         "COneDNN", "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
-        "rd-data",
+        "rd-data", "rd-bench",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -1,0 +1,5 @@
+import Jobs
+import Numerics
+
+fitMatrixProductsToProcessor()
+runCommand(RDBench.self, named: "rd-bench")
