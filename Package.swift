@@ -79,6 +79,12 @@ let package = Package(
         "Imagery", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    .executableTarget(
+      name: "rd-bench",
+      dependencies: [
+        "Training", "Distillation", "Network", "Numerics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
+        "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
@@ -112,7 +118,7 @@ let package = Package(
       name: "ParallelTests",
       dependencies: [
         "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
-        "rd-data",
+        "rd-data", "rd-bench",
       ]),
   ],
   swiftLanguageModes: [.v6]

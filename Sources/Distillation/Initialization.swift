@@ -4,9 +4,9 @@ import RandomStreams
 import TensorFiles
 
 /// The weights that training starts from, in PyTorch's order: a function of the seed and the tensor's name.
-enum Initialization {
+package enum Initialization {
   /// All tensors of some units: the weights as below, normalisations that change nothing.
-  static func tensors(of units: [UnitDescription], seed: UInt64) -> [LazyTensor] {
+  package static func tensors(of units: [UnitDescription], seed: UInt64) -> [LazyTensor] {
     units.flatMap { unit in
       zip(unit.tensors, [nil, 1, 0, 0, 1] as [Float?]).map { tensor, constant in
         LazyTensor(name: tensor.name, shape: tensor.shape) {

@@ -47,8 +47,10 @@ public final class Student {
   }
 
   /// The loss of the step's images, and this rank's partial gradients of all parameters in their arenas.
-  /// - Parameter features: the teacher's, of this rank's images.
-  public func lossAndGradients(_ features: Features) throws -> Double {
+  /// - Parameters:
+  ///   - features: the teacher's, of this rank's images.
+  ///   - afterForward: called between the forward and the backward pass.
+  public func lossAndGradients(_ features: Features, afterForward: () -> Void = {}) throws -> Double {
     let embedding = try bottleneck.forward(features, images: step.images)
     let rebuilt = try decoder.forward(embedding, images: step.images)
     let loss = try loss.forward(teacher: features, student: rebuilt)
@@ -60,6 +62,7 @@ public final class Student {
       failure.isOnAllRanks = true
       throw failure
     }
+    afterForward()
     try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in
       try self.loss.backward(scale: scale, teacher: features, student: rebuilt, into: target)
     }

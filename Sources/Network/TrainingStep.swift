@@ -73,9 +73,7 @@ public final class TrainingStep {
   func reserve(_ shape: ConvolutionShape) {
     engine.reserve(shape, images: capacity, shards: shardCount)
     reserveSums(2 * shape.outputChannels)
-    for buffer in blocks {
-      buffer.grow(to: engine.largestBlock(shape) * (accumulator.scratchBuffers + accumulator.nodes.count))
-    }
+    for buffer in blocks { buffer.grow(to: accumulator.room(forBlocksOf: engine.largestBlock(shape))) }
     for buffer in [gradient, nextGradient, innerGradient] {
       buffer.grow(to: capacity * max(shape.inputCount, shape.outputCount))
     }
@@ -120,15 +118,8 @@ public final class TrainingStep {
     let stride = parameters.weights.count
     let gradient = parameters.weightGradients.pointer + offset
     try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
-      let scratch = blocks[thread].pointer
-      let nodes = block.isContiguous ? gradient + block.start : scratch + accumulator.scratchBuffers * block.count
-      let distance = block.isContiguous ? stride : block.count
-      try accumulator.accumulate(count: block.count, scratch: scratch, into: nodes, stride: distance) {
+      try accumulator.accumulate(block, scratch: blocks[thread].pointer, into: gradient, stride: stride) {
         shard, output in try partial(shard - firstShard, output)
-      }
-      if block.isContiguous { return }
-      for node in accumulator.nodes.indices {
-        block.scatter(nodes + node * distance, to: gradient + node * stride)
       }
     }
   }
@@ -137,5 +128,28 @@ public final class TrainingStep {
   package func forImageParts(_ body: (_ images: Range<Int>) -> Void) throws {
     let parts = min(images, team.count)
     try team.run(parts) { part, _ in body(evenRange(part, of: parts, count: images)) }
+  }
+}
+
+extension ShardAccumulator {
+  /// Room for the sums over shards of blocks of `count` weights.
+  package func room(forBlocksOf count: Int) -> Int { count * (scratchBuffers + nodes.count) }
+
+  /// Adds up a block of weights over shards, to its places among each node's weights.
+  /// - Parameters:
+  ///   - scratch: as ``room(forBlocksOf:)`` says.
+  ///   - stride: the distance between two nodes' weights.
+  package func accumulate(
+    _ block: WeightBlock, scratch: UnsafeMutablePointer<Float>, into weights: UnsafeMutablePointer<Float>, stride: Int,
+    partial: ShardPartial
+  ) throws {
+    let count = block.count
+    if block.isContiguous {
+      return try accumulate(
+        count: count, scratch: scratch, into: weights + block.start, stride: stride, partial: partial)
+    }
+    let sums = scratch + scratchBuffers * count
+    try accumulate(count: count, scratch: scratch, into: sums, stride: count, partial: partial)
+    for node in nodes.indices { block.scatter(sums + node * count, to: weights + node * stride) }
   }
 }

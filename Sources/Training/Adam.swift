@@ -8,7 +8,7 @@ import TensorFiles
 
 /// Adam (D. Kingma, J. Ba, ICLR 2015) over all ranks: each sums the gradients of one range of the weights, keeps the moments of that range
 /// alone, updates it, and passes it on to the others. The few affine parameters are updated everywhere alike.
-final class Adam {
+package final class Adam {
   private let parameters: Parameters
   private let reduction: GradientReduction
   private let communicator: any Communicator
@@ -22,7 +22,7 @@ final class Adam {
   private let weightMoments: (first: FloatBuffer, second: FloatBuffer)
   private let affineMoments: (first: FloatBuffer, second: FloatBuffer)
 
-  init(
+  package init(
     _ parameters: Parameters, learningRate: Double, beta1: Double, beta2: Double, tree: ShardTree,
     communicator: any Communicator, team: ThreadTeam
   ) {
@@ -39,7 +39,7 @@ final class Adam {
 
   /// Sums the ranks' partial gradients and updates all parameters. Collective.
   /// - Parameter step: counted from 1.
-  func update(step: Int) throws {
+  package func update(step: Int) throws {
     let own = reduction.own
     let gradients = parameters.weightGradients.pointer
     try reduction.reduceScatter(nodes: gradients, into: gradients + own.lowerBound)

@@ -1,0 +1,4 @@
+import Jobs
+import Numerics
+
+runCommand(RDBench.self, named: "rd-bench")
