@@ -1,7 +1,7 @@
 import CVectorKernels
 
-/// 3x3 convolutions of stride 1 by Winograd's F(4x4, 3x3): 36 small matrix products in the place of one large one, with a quarter of its
-/// multiplications (A. Lavin, S. Gray, CVPR 2016).
+/// 3x3 convolutions of stride 1 and 2 by Winograd's minimal filtering: many small matrix products in the place of a large one, with a quarter of its
+/// multiplications at stride 1 and nine sixteenths at stride 2 (A. Lavin, S. Gray, CVPR 2016).
 ///
 /// Where there are many tiles, the weights are transformed once and a block of tiles at a time goes all the way in the core's cache. Where there
 /// are few, it is the other way round: tiles are transformed once, and blocks of weights are when they are needed.
@@ -19,8 +19,8 @@ final class WinogradConvolution {
   private let products: [FloatBuffer]
   private let partials: ShardPartials
 
-  /// Products of a 6x6 tile.
-  private static let planes = 36
+  /// Planes of transformed weights.
+  private static let weightPlanes = 36
   /// Tiles of a block, and channels of a block of weights.
   private static let tiles = 64
   private static let channels = 64
@@ -36,14 +36,33 @@ final class WinogradConvolution {
     partials = ShardPartials(team: team)
   }
 
-  /// Whether a shape goes this way.
+  /// Whether a shape goes this way: at stride 2 a map of few tiles is not worth its many planes.
   static func applies(to shape: ConvolutionShape) -> Bool {
-    !shape.isTransposed && shape.kernel == 3 && shape.stride == 1
-      && min(shape.inputChannels, shape.outputChannels) >= 32
+    !shape.isTransposed && shape.kernel == 3 && min(shape.inputChannels, shape.outputChannels) >= 32
+      && (shape.stride == 1 || shape.stride == 2 && isLarge(shape))
   }
 
-  private static func tilesPerImage(_ shape: ConvolutionShape) -> Int {
-    parts(of: shape.outputHeight, size: 4) * parts(of: shape.outputWidth, size: 4)
+  /// The tiles of 4x4 outputs, and what becomes of each.
+  private struct Tiling {
+    let stride: Int32
+    let high: Int
+    let wide: Int
+    var perImage: Int { high * wide }
+    /// Products of a tile along an axis, and in all.
+    var points: Int { stride == 1 ? 6 : 9 }
+    var planes: Int { points * points }
+
+    init(_ shape: ConvolutionShape) {
+      stride = Int32(shape.stride)
+      high = parts(of: shape.outputHeight, size: 4)
+      wide = parts(of: shape.outputWidth, size: 4)
+    }
+
+    /// The plane of the weights that a plane of tiles is multiplied by.
+    func weightPlane(of plane: Int) -> Int { 6 * min(plane / points, 5) + min(plane % points, 5) }
+
+    /// Floats of all planes of `count` floats.
+    func room(_ count: Int) -> Int { planes * (count + gap) }
   }
 
   /// Whether it is the weights that are transformed once.
@@ -52,33 +71,34 @@ final class WinogradConvolution {
   /// Output channels of a block of products.
   private static func outputsOfBlock(_ outputs: Int) -> Int { outputs < 512 ? channels : 2 * channels }
 
-  /// Floats of all planes of `count` floats.
-  private static func room(_ count: Int) -> Int { planes * (count + gap) }
+  /// Floats of all planes of `count` weights.
+  private static func room(_ count: Int) -> Int { weightPlanes * (count + gap) }
 
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let (input, output) = (shape.inputChannels, shape.outputChannels)
-    let tiles = images * Self.tilesPerImage(shape)
+    let tiling = Tiling(shape)
+    let tiles = images * tiling.perImage
     let channels = max(input, output)
     let isTraining = shards > 0
     if areMany(tiles) {
       shared.grow(to: Self.room(max(input * panelColumns(output), isTraining ? output * panelColumns(input) : 0)))
-      for buffer in first { buffer.grow(to: Self.room(Self.tiles * channels)) }
+      for buffer in first { buffer.grow(to: tiling.room(Self.tiles * channels)) }
     }
     // A rank may have fewer images in the last step of an epoch.
-    shared.grow(to: Self.room(min(tiles, Self.tiles * max(team.count, 2)) * channels))
+    shared.grow(to: tiling.room(min(tiles, Self.tiles * max(team.count, 2)) * channels))
     for buffer in second { buffer.grow(to: Self.room(Self.channels * Self.channels)) }
-    for buffer in products { buffer.grow(to: Self.room(Self.tiles * Self.outputsOfBlock(channels))) }
+    for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(channels))) }
     guard isTraining else { return }
     turned.grow(to: shape.weightCount)
     let block = weightBlock(shape, shards: shards)
     for buffer in products { buffer.grow(to: Self.room(block.inputs * block.outputs)) }
     if Self.isLarge(shape) {
-      for buffer in first { buffer.grow(to: Self.room(Self.tiles * block.inputs)) }
-      for buffer in second { buffer.grow(to: Self.room(Self.tiles * block.outputs)) }
+      for buffer in first { buffer.grow(to: tiling.room(Self.tiles * block.inputs)) }
+      for buffer in second { buffer.grow(to: tiling.room(Self.tiles * block.outputs)) }
       partials.reserve(weightCount: shape.weightCount, shards: shards)
     } else {
-      shared.grow(to: Self.room(tiles * input))
-      sharedGradients.grow(to: Self.room(tiles * panelColumns(output)))
+      shared.grow(to: tiling.room(tiles * input))
+      sharedGradients.grow(to: tiling.room(tiles * panelColumns(output)))
     }
   }
 
@@ -90,7 +110,7 @@ final class WinogradConvolution {
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.inputChannels, to: shape.outputChannels, images: images), x: x, weights: weights, into: y)
+      Pass(shape, from: shape.input, to: shape.output, images: images), x: x, weights: weights, into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
@@ -106,21 +126,64 @@ final class WinogradConvolution {
         weights + (tap * input + rows.lowerBound) * output, output, rows.count, output,
         turned + (8 - tap) * input * output + rows.lowerBound, input)
     }
-    try convolve(Pass(shape, from: output, to: input, images: images), x: dy, weights: turned, into: dx)
+    try convolve(
+      Pass(shape, from: shape.output, to: shape.input, images: images, isGradient: true), x: dy, weights: turned,
+      into: dx)
   }
 
-  /// A convolution from `input` to `output` channels over maps of one size.
+  /// A convolution from one map to another, or the gradient of one of stride 2.
   private struct Pass {
-    let height: Int
-    let width: Int
-    let input: Int
-    let output: Int
+    let source: ConvolutionShape.Map
+    let target: ConvolutionShape.Map
+    let tiling: Tiling
     let tiles: Int
+    private let isStridedGradient: Bool
 
-    init(_ shape: ConvolutionShape, from input: Int, to output: Int, images: Int) {
-      (height, width) = (shape.inputHeight, shape.inputWidth)
-      (self.input, self.output) = (input, output)
-      tiles = images * tilesPerImage(shape)
+    var input: Int { source.channels }
+    var output: Int { target.channels }
+
+    init(
+      _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
+      isGradient: Bool = false
+    ) {
+      self.source = source
+      self.target = target
+      tiling = Tiling(shape)
+      tiles = images * tiling.perImage
+      isStridedGradient = isGradient && shape.stride == 2
+    }
+
+    /// Transforms some channels of some tiles of the source.
+    func spread(
+      _ tiles: Range<Int>, channels: Range<Int>, of x: UnsafePointer<Float>, to planes: UnsafeMutablePointer<Float>,
+      plane: Int
+    ) {
+      let x = x + channels.lowerBound
+      if isStridedGradient {
+        rd_winograd_strided_gradient(
+          x, source.height, source.width, input, channels.count, tiling.high, tiling.wide, tiles.lowerBound,
+          tiles.count, planes, plane, channels.count, panelWidth)
+      } else {
+        rd_winograd_input(
+          tiling.stride, x, source.height, source.width, input, channels.count, tiling.high, tiling.wide,
+          tiles.lowerBound, tiles.count, planes, plane, channels.count, panelWidth)
+      }
+    }
+
+    /// Transforms some channels of some tiles back, to the target.
+    func collect(
+      _ tiles: Range<Int>, channels: Range<Int>, from planes: UnsafePointer<Float>, plane: Int,
+      to y: UnsafeMutablePointer<Float>
+    ) {
+      if isStridedGradient {
+        rd_winograd_strided_input_gradient(
+          planes, plane, channels.count, target.height, target.width, output, channels.count, tiling.high, tiling.wide,
+          tiles.lowerBound, tiles.count, y + channels.lowerBound)
+      } else {
+        rd_winograd_output(
+          tiling.stride, planes, plane, channels.count, target.height, target.width, output, channels.count,
+          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, y + channels.lowerBound)
+      }
     }
   }
 
@@ -137,14 +200,14 @@ final class WinogradConvolution {
   private func convolveTileBlocks(
     _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
   ) throws {
-    let (input, output) = (pass.input, pass.output)
-    let transformed = shared.pointer
+    let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
+    let u = shared.pointer
     let weightPlane = input * panelColumns(output) + Self.gap
     try team.run(parts(of: output, size: panelWidth)) { panel, _ in
       let column = panel * panelWidth
       rd_winograd_weights(
-        weights + column, input * output, output, input, min(panelWidth, output - column), transformed + column * input,
-        weightPlane, input * panelWidth)
+        tiling.stride, weights + column, input * output, output, input, min(panelWidth, output - column),
+        u + column * input, weightPlane, input * panelWidth)
     }
     let blocks = parts(of: pass.tiles, size: Self.tiles)
     let groups = parts(of: output, size: Self.outputsOfBlock(output))
@@ -152,20 +215,17 @@ final class WinogradConvolution {
       let tiles = evenRange(block, of: blocks, count: pass.tiles)
       let (v, m) = (first[thread].pointer, products[thread].pointer)
       let plane = tiles.count * input + Self.gap
-      rd_winograd_input(
-        x, pass.height, pass.width, input, input, tiles.lowerBound, tiles.count, v, plane, input, panelWidth)
+      pass.spread(tiles, channels: 0..<input, of: x, to: v, plane: plane)
       for group in 0..<groups {
         let columns = panelRange(group, of: groups, columns: output)
         let productPlane = tiles.count * columns.count + Self.gap
-        for k in 0..<Self.planes {
+        for k in 0..<tiling.planes {
           rd_multiply_panels(
-            instructions.code, v + k * plane, input, 1, transformed + k * weightPlane + columns.lowerBound * input,
-            input * panelWidth,
-            tiles.count, columns.count, input, m + k * productPlane, columns.count, 0)
+            instructions.code, v + k * plane, input, 1,
+            u + tiling.weightPlane(of: k) * weightPlane + columns.lowerBound * input, input * panelWidth, tiles.count,
+            columns.count, input, m + k * productPlane, columns.count, 0)
         }
-        rd_winograd_output(
-          m, productPlane, columns.count, pass.height, pass.width, output, columns.count, tiles.lowerBound, tiles.count,
-          y + columns.lowerBound)
+        pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
       }
     }
   }
@@ -173,46 +233,48 @@ final class WinogradConvolution {
   private func convolveChannelBlocks(
     _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
   ) throws {
-    let (input, output) = (pass.input, pass.output)
+    let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let v = shared.pointer
     let plane = pass.tiles * input + Self.gap
+    // A block of input channels after the other, so that what a product reads lies together.
+    let slices = parts(of: input, size: Self.channels)
     let chunks = min(pass.tiles, 4 * team.count)
-    try team.run(chunks) { chunk, _ in
-      let tiles = evenRange(chunk, of: chunks, count: pass.tiles)
-      rd_winograd_input(
-        x, pass.height, pass.width, input, input, tiles.lowerBound, tiles.count, v + tiles.lowerBound * input, plane,
-        input, panelWidth)
+    try team.run(chunks * slices) { item, _ in
+      let tiles = evenRange(item % chunks, of: chunks, count: pass.tiles)
+      let rows = evenRange(item / chunks, of: slices, count: input)
+      pass.spread(
+        tiles, channels: rows, of: x, to: v + rows.lowerBound * pass.tiles + tiles.lowerBound * rows.count, plane: plane
+      )
     }
-    let blocks = parts(of: pass.tiles, size: Self.tiles)
+    let blocks = parts(of: pass.tiles, size: tiling.stride == 1 ? Self.tiles : Self.tiles / 2)
     let groups = parts(of: output, size: Self.channels)
     try team.run(blocks * groups) { item, thread in
       let columns = panelRange(item / blocks, of: groups, columns: output)
       let tiles = evenRange(item % blocks, of: blocks, count: pass.tiles)
       let (u, m) = (second[thread].pointer, products[thread].pointer)
       let productPlane = tiles.count * columns.count + Self.gap
-      for start in stride(from: 0, to: input, by: Self.channels) {
-        let rows = min(Self.channels, input - start)
-        let weightPlane = rows * panelColumns(columns.count) + Self.gap
+      for slice in 0..<slices {
+        let rows = evenRange(slice, of: slices, count: input)
+        let weightPlane = rows.count * panelColumns(columns.count) + Self.gap
         rd_winograd_weights(
-          weights + start * output + columns.lowerBound, input * output, output, rows, columns.count, u, weightPlane,
-          rows * panelWidth)
-        for k in 0..<Self.planes {
+          tiling.stride, weights + rows.lowerBound * output + columns.lowerBound, input * output, output, rows.count,
+          columns.count, u, weightPlane, rows.count * panelWidth)
+        let values = v + rows.lowerBound * pass.tiles + tiles.lowerBound * rows.count
+        for k in 0..<tiling.planes {
           rd_multiply_panels(
-            instructions.code, v + k * plane + tiles.lowerBound * input + start, input, 1, u + k * weightPlane,
-            rows * panelWidth,
-            tiles.count, columns.count, rows, m + k * productPlane, columns.count, start > 0 ? 1 : 0)
+            instructions.code, values + k * plane, rows.count, 1, u + tiling.weightPlane(of: k) * weightPlane,
+            rows.count * panelWidth, tiles.count, columns.count, rows.count, m + k * productPlane, columns.count,
+            slice > 0 ? 1 : 0)
         }
       }
-      rd_winograd_output(
-        m, productPlane, columns.count, pass.height, pass.width, output, columns.count, tiles.lowerBound, tiles.count,
-        y + columns.lowerBound)
+      pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
     }
   }
 
   // MARK: Weight gradient
 
   /// Whether maps are so large that a shard's partial sums are best made as a whole.
-  private static func isLarge(_ shape: ConvolutionShape) -> Bool { tilesPerImage(shape) >= 16 }
+  private static func isLarge(_ shape: ConvolutionShape) -> Bool { Tiling(shape).perImage >= 16 }
 
   func largestBlock(_ shape: ConvolutionShape) -> Int {
     Self.isLarge(shape) ? min(ShardPartials.block, shape.weightCount) : 9 * Self.channels * Self.channels
@@ -222,7 +284,7 @@ final class WinogradConvolution {
   private func weightBlock(_ shape: ConvolutionShape, shards: Int) -> (inputs: Int, outputs: Int) {
     guard Self.isLarge(shape) else { return (Self.channels, Self.channels) }
     // Where a shard has few tiles, products are read as soon as they are made.
-    let isShort = Self.tilesPerImage(shape) < Self.tiles
+    let isShort = Tiling(shape).perImage < Self.tiles
     var block = (inputs: 2 * Self.channels, outputs: isShort ? Self.channels : 2 * Self.channels)
     func count() -> Int {
       shards * parts(of: shape.inputChannels, size: block.inputs) * parts(of: shape.outputChannels, size: block.outputs)
@@ -269,36 +331,32 @@ final class WinogradConvolution {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    let (input, output, height, width) = (
-      shape.inputChannels, shape.outputChannels, shape.inputHeight, shape.inputWidth
-    )
-    let perImage = Self.tilesPerImage(shape)
+    let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
     try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
       images, item, thread, partial in
       let (inputs, outputs) = blocks[item]
       let (v, d, m) = (first[thread].pointer, second[thread].pointer, products[thread].pointer)
       let productPlane = inputs.count * outputs.count + Self.gap
-      let own = images.lowerBound * perImage..<images.upperBound * perImage
+      let own = images.lowerBound * tiling.perImage..<images.upperBound * tiling.perImage
       for start in stride(from: own.lowerBound, to: own.upperBound, by: Self.tiles) {
         let tiles = min(Self.tiles, own.upperBound - start)
         let plane = tiles * inputs.count + Self.gap
-        rd_winograd_input(
-          x + inputs.lowerBound, height, width, input, inputs.count, start, tiles, v, plane, inputs.count, panelWidth)
         let gradientPlane = tiles * panelColumns(outputs.count) + Self.gap
+        rd_winograd_input(
+          tiling.stride, x + inputs.lowerBound, source.height, source.width, source.channels, inputs.count, tiling.high,
+          tiling.wide, start, tiles, v, plane, inputs.count, panelWidth)
         rd_winograd_output_adjoint(
-          dy + outputs.lowerBound, height, width, output, outputs.count, start, tiles, d, gradientPlane, panelWidth,
-          tiles * panelWidth)
-        for k in 0..<Self.planes {
-          rd_multiply_panels(
-            instructions.code, v + k * plane, 1, inputs.count, d + k * gradientPlane, tiles * panelWidth, inputs.count,
-            outputs.count, tiles,
-            m + k * productPlane, outputs.count, start > own.lowerBound ? 1 : 0)
-        }
+          tiling.stride, dy + outputs.lowerBound, target.height, target.width, target.channels, outputs.count,
+          tiling.high, tiling.wide, start, tiles, d, gradientPlane, panelWidth, tiles * panelWidth)
+        addPlanes(
+          tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: tiles * panelWidth,
+          inputs: inputs.count, outputs: outputs.count, tiles: tiles, into: m, plane: productPlane,
+          adding: start > own.lowerBound)
       }
-      let target = v
-      rd_winograd_weights_adjoint(m, productPlane, inputs.count * outputs.count, target)
-      WeightBlock(inputs: inputs, outputs: outputs, of: shape).scatter(target, to: partial)
+      let dense = v
+      rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, dense)
+      WeightBlock(inputs: inputs, outputs: outputs, of: shape).scatter(dense, to: partial)
     }
   }
 
@@ -306,22 +364,20 @@ final class WinogradConvolution {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    let (input, output, height, width) = (
-      shape.inputChannels, shape.outputChannels, shape.inputHeight, shape.inputWidth
-    )
-    let perImage = Self.tilesPerImage(shape)
-    let count = (shards.last?.upperBound ?? 0) * perImage
+    let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
+    let (input, output) = (source.channels, target.channels)
+    let count = (shards.last?.upperBound ?? 0) * tiling.perImage
     let (v, d) = (shared.pointer, sharedGradients.pointer)
     let (plane, gradientPlane) = (count * input + Self.gap, count * panelColumns(output) + Self.gap)
     let chunks = min(count, 4 * team.count)
     try team.run(chunks) { chunk, _ in
       let tiles = evenRange(chunk, of: chunks, count: count)
       rd_winograd_input(
-        x, height, width, input, input, tiles.lowerBound, tiles.count, v + tiles.lowerBound * input, plane, input,
-        panelWidth)
+        tiling.stride, x, source.height, source.width, input, input, tiling.high, tiling.wide, tiles.lowerBound,
+        tiles.count, v + tiles.lowerBound * input, plane, input, panelWidth)
       rd_winograd_output_adjoint(
-        dy, height, width, output, output, tiles.lowerBound, tiles.count, d + tiles.lowerBound * panelWidth,
-        gradientPlane, panelWidth, count * panelWidth)
+        tiling.stride, dy, target.height, target.width, output, output, tiling.high, tiling.wide, tiles.lowerBound,
+        tiles.count, d + tiles.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
     }
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
     try team.run(blocks.count) { item, thread in
@@ -330,16 +386,31 @@ final class WinogradConvolution {
       let productPlane = inputs.count * outputs.count + Self.gap
       let weights = WeightBlock(inputs: inputs, outputs: outputs, of: shape)
       try sum(weights, thread) { shard, partial in
-        let tiles = shards[shard].lowerBound * perImage..<shards[shard].upperBound * perImage
+        let tiles = shards[shard].lowerBound * tiling.perImage..<shards[shard].upperBound * tiling.perImage
         if tiles.isEmpty { return partial.update(repeating: 0, count: weights.count) }
-        for k in 0..<Self.planes {
-          rd_multiply_panels(
-            instructions.code, v + k * plane + tiles.lowerBound * input + inputs.lowerBound, 1, input,
-            d + k * gradientPlane + outputs.lowerBound * count + tiles.lowerBound * panelWidth, count * panelWidth,
-            inputs.count, outputs.count, tiles.count, m + k * productPlane, outputs.count, 0)
-        }
-        rd_winograd_weights_adjoint(m, productPlane, inputs.count * outputs.count, partial)
+        addPlanes(
+          tiling, v + tiles.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
+          d + outputs.lowerBound * count + tiles.lowerBound * panelWidth, plane: gradientPlane,
+          panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, tiles: tiles.count, into: m,
+          plane: productPlane, adding: false)
+        rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
       }
+    }
+  }
+
+  /// Adds the products of tiles of inputs and of gradients to the planes of the weights' gradient.
+  private func addPlanes(
+    _ tiling: Tiling, _ v: UnsafePointer<Float>, plane: Int, rowStride: Int, _ d: UnsafePointer<Float>,
+    plane gradientPlane: Int, panelStride: Int, inputs: Int, outputs: Int, tiles: Int,
+    into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool
+  ) {
+    for k in 0..<tiling.planes {
+      // The first of the planes that meet these weights overwrites.
+      let (row, column) = (k / tiling.points, k % tiling.points)
+      let isLater = row > 5 || column > 5
+      rd_multiply_panels(
+        instructions.code, v + k * plane, 1, rowStride, d + k * gradientPlane, panelStride, inputs, outputs, tiles,
+        m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0)
     }
   }
 }

@@ -94,22 +94,36 @@ void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdi
 // out[c][r] = in[r][c]
 void rd_transpose(const float *in, ptrdiff_t in_stride, ptrdiff_t rows, ptrdiff_t columns, float *out, ptrdiff_t out_stride);
 
-// Winograd F(4x4, 3x3) (Lavin & Gray 2016), stride 1, padding 1. Tiles are numbered over images, tile rows and tile columns; a transformed tensor is
-// 36 matrices, `plane` floats apart, with a row for each tile, or for each input channel in the case of weights. Channel c of row r lies at
-// r * row stride + c / 32 * panel_stride + c % 32: in panels, or row by row where panel_stride is 32.
+// Winograd's minimal filtering of 3x3 convolutions with stride 1 or 2 and padding 1 (Lavin & Gray 2016; winograd.c says how). A tile has 4x4
+// outputs; tiles are numbered over images, tile rows and tile columns. A transformed tensor is planes, `plane` floats apart, 36 at stride 1 and 81 at
+// stride 2, with a row for each tile; of weights there are 36 in either case, with a row for each input channel. Plane 9 * k + l at stride 2
+// is multiplied by the weights' plane 6 * min(k, 5) + min(l, 5). Channel c of row r lies at r * row stride + c / 32 * panel_stride + c % 32: in panels,
+// or row by row where panel_stride is 32.
 
 // Weights whose taps are tap_stride apart: rows x columns of them, into panels.
-void rd_winograd_weights(const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
-                         ptrdiff_t plane, ptrdiff_t panel_stride);
-// B^T d B of some channels of tiles first ..< first + tiles.
-void rd_winograd_input(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
-                       ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride);
-// y = A^T m A of some channels; `transformed` lies row by row.
-void rd_winograd_output(const float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
-                        ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t tiles, float *y);
+void rd_winograd_weights(int stride, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns,
+                         float *panels, ptrdiff_t plane, ptrdiff_t panel_stride);
+// Some channels of the inputs of tiles first ..< first + tiles.
+void rd_winograd_input(int stride, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                       ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
+                       ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+// Some channels of the outputs of tiles from their planes, row by row.
+void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
+                        ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
+                        ptrdiff_t tiles, float *y);
 
-// The adjoints of the output's and the weights' transforms, for the weights' gradient: dw = G^T [ sum over tiles (B^T d B) * (A dy A^T) ] G.
-void rd_winograd_output_adjoint(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t first,
-                                ptrdiff_t tiles, float *transformed, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride);
-// 36 planes of weight_count floats become 9 taps of as many weights, densely.
-void rd_winograd_weights_adjoint(const float *transformed, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);
+// The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
+// meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
+void rd_winograd_output_adjoint(int stride, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                                ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
+                                ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+void rd_winograd_weights_adjoint(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);
+
+// The input's gradient, with weights turned by half a turn and transposed: at stride 1 a convolution like any other, at stride 2 with these two in the
+// places of rd_winograd_input and rd_winograd_output. A tile is then 8x8 pixels of dx.
+void rd_winograd_strided_gradient(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                                  ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
+                                  ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
+                                        ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
+                                        ptrdiff_t tiles, float *dx);
