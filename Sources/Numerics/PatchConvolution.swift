@@ -7,6 +7,8 @@ final class PatchConvolution {
   private let precision: Precision
   /// The present pass's weights in panels.
   private let weights = FloatBuffer()
+  /// All patches of a pass over few places.
+  private let gathered = FloatBuffer()
   // For each thread: patches as they are, and in pairs of bf16; a block of the second factor; a block of the result.
   private let patches: [FloatBuffer]
   private let pairs: [FloatBuffer]
@@ -34,11 +36,14 @@ final class PatchConvolution {
     partials = ShardPartials(team: team)
   }
 
-  func reserve(_ shape: ConvolutionShape, shards: Int) {
+  func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
     weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
+    for product in pass.0 + (shards > 0 ? pass.1 : []) where isOfFewPlaces(product, images: images) {
+      gathered.grow(to: images * product.rowsPerImage * words(product.depth, paired: isPaired(product.channels)))
+    }
     let block = max(Self.rows * Self.stretch, Self.gradientDepth * Self.gradientSide)
     for buffer in patches { buffer.grow(to: block) }
     for buffer in results { buffer.grow(to: Self.rows * columns) }
@@ -143,56 +148,123 @@ final class PatchConvolution {
     for product in products {
       let rows = images * product.rowsPerImage
       let blocks = parts(of: rows, size: Self.rows)
-      // Few places: blocks of channels as well.
-      let groups = blocks >= 4 * team.count ? 1 : parts(of: product.columns, size: Self.fewColumns)
-      try team.run(blocks * groups) { item, thread in
-        let places = evenRange(item / groups, of: blocks, count: rows)
-        let columns = panelRange(item % groups, of: groups, columns: product.columns)
-        multiply(product, places: places, columns: columns, x: x, packed: start, thread: thread, into: y)
+      if isOfFewPlaces(product, images: images) {
+        try gather(product, rows: rows, x: x)
+        let wide = parts(of: product.columns, size: Self.fewColumns)
+        try team.run(blocks * wide) { item, thread in
+          multiply(
+            product, places: evenRange(item % blocks, of: blocks, count: rows),
+            columns: panelRange(item / blocks, of: wide, columns: product.columns), x: x, isGathered: true,
+            packed: start, thread: thread, into: y)
+        }
+      } else {
+        try team.run(blocks) { block, thread in
+          multiply(
+            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<product.columns, x: x,
+            isGathered: false, packed: start, thread: thread, into: y)
+        }
       }
       start += packedCount(product)
     }
   }
 
+  /// Whether blocks of places are too few to keep the threads busy. Then each is cut into blocks of channels, and patches, which all of these need,
+  /// are gathered once.
+  private func isOfFewPlaces(_ product: PatchProduct, images: Int) -> Bool {
+    images * product.rowsPerImage < 2 * team.count * Self.rows
+  }
+
+  private func gather(_ product: PatchProduct, rows: Int, x: UnsafePointer<Float>) throws {
+    let paired = isPaired(product.channels)
+    if product.isPixelwise && !paired { return }
+    let depth = product.depth
+    let chunks = min(rows, 4 * team.count)
+    try team.run(chunks) { chunk, thread in
+      let places = evenRange(chunk, of: chunks, count: rows)
+      if !paired {
+        return gather(product, places, 0..<depth, x: x, into: gathered.pointer + places.lowerBound * depth)
+      }
+      let words = depth / 2
+      for first in stride(from: 0, to: depth, by: Self.stretch) {
+        let some = first..<min(first + Self.stretch, depth)
+        for start in stride(from: places.lowerBound, to: places.upperBound, by: Self.rows) {
+          let few = start..<min(start + Self.rows, places.upperBound)
+          pair(
+            product, few, some, x: x, thread: thread, into: gathered.pointer + start * words + first / 2, stride: words)
+        }
+      }
+    }
+  }
+
+  /// Some values of the patches of some places, in rows of as many.
+  private func gather(
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: UnsafePointer<Float>,
+    into patches: UnsafeMutablePointer<Float>
+  ) {
+    rd_patches(
+      x, product.height, product.width, product.channels, product.windowWidth, product.stride, product.top,
+      product.left, product.rowsHigh, product.rowsWide, places.lowerBound, places.count, values.lowerBound,
+      values.count, patches)
+  }
+
+  /// The same in pairs of bf16.
+  private func pair(
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: UnsafePointer<Float>, thread: Int,
+    into pairs: UnsafeMutablePointer<Float>, stride: Int
+  ) {
+    var (source, sourceStride) = (x + places.lowerBound * product.depth + values.lowerBound, product.depth)
+    if !product.isPixelwise {
+      let patches = patches[thread].pointer
+      gather(product, places, values, x: x, into: patches)
+      (source, sourceStride) = (UnsafePointer(patches), values.count)
+    }
+    pairs.withMemoryRebound(to: UInt32.self, capacity: values.count / 2) {
+      rd_pair_columns(source, sourceStride, places.count, values.count, $0, stride)
+    }
+  }
+
   /// Some places and columns of a product.
   private func multiply(
-    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>,
+    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
     packed: UnsafePointer<Float>, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
-    let panel = words(product.depth, paired: paired) * panelWidth
     let (rows, depth, width) = (places.count, product.depth, product.columns)
+    let panel = words(depth, paired: paired) * panelWidth
     let panels = packed + columns.lowerBound / panelWidth * panel
     let (target, stride) =
       product.isDense
       ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
-      let count = min(Self.stretch, depth - first)
-      var values = x + places.lowerBound * depth + first
-      var valueStride = depth
-      if !product.isPixelwise {
-        let patches = patches[thread].pointer
-        rd_patches(
-          x, product.height, product.width, product.channels, product.windowWidth, product.stride, product.top,
-          product.left, product.rowsHigh, product.rowsWide, places.lowerBound, rows, first, count, patches)
-        (values, valueStride) = (UnsafePointer(patches), count)
-      }
+      let some = first..<min(first + Self.stretch, depth)
+      let adding: Int32 = first > 0 ? 1 : 0
       if paired {
-        let words = count / 2
-        pairs[thread].pointer.withMemoryRebound(to: UInt32.self, capacity: rows * words) { pairs in
-          rd_pair_columns(values, valueStride, rows, count, pairs, words)
+        var (pairs, pairStride) = (
+          gathered.pointer + places.lowerBound * (depth / 2) + first / 2, depth / 2
+        )
+        if !isGathered {
+          (pairs, pairStride) = (self.pairs[thread].pointer, some.count / 2)
+          pair(product, places, some, x: x, thread: thread, into: pairs, stride: pairStride)
+        }
+        pairs.withMemoryRebound(to: UInt32.self, capacity: pairStride) { pairs in
           panels.withMemoryRebound(to: UInt32.self, capacity: panel) { panels in
             rd_multiply_paired_panels(
-              instructions.code, pairs, words, 1, panels + first / 2 * panelWidth, panel, rows, columns.count, words,
-              target, stride,
-              first > 0 ? 1 : 0)
+              instructions.code, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
+              some.count / 2, target, stride, adding)
           }
         }
       } else {
+        var (values, valueStride) = (x + places.lowerBound * depth + first, depth)
+        if !product.isPixelwise && isGathered {
+          values = UnsafePointer(gathered.pointer) + places.lowerBound * depth + first
+        } else if !product.isPixelwise {
+          let patches = patches[thread].pointer
+          gather(product, places, some, x: x, into: patches)
+          (values, valueStride) = (UnsafePointer(patches), some.count)
+        }
         rd_multiply_panels(
-          instructions.code, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count, count,
-          target, stride,
-          first > 0 ? 1 : 0)
+          instructions.code, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
+          some.count, target, stride, adding)
       }
     }
     if !product.isDense {

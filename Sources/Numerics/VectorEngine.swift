@@ -52,11 +52,23 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     "vector kernels, \(precision.rawValue), \(instructions)"
   }
 
+  /// Whether a shape goes Winograd's way. It must be a matter of the shape alone, lest an image's bits depend on its company.
+  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few.
+  private func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
+    guard WinogradConvolution.applies(to: shape) else { return false }
+    let tiles = WinogradConvolution.tilesPerImage(shape)
+    // bf16 makes products twice as fast, and these stay in fp32.
+    return switch precision {
+    case .fp32: !frozen || tiles >= 16
+    case .bf16: shape.stride == 1 && (!frozen || tiles >= 64)
+    }
+  }
+
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
-    if WinogradConvolution.applies(to: shape) {
+    if isFiltered(shape, frozen: shards == 0) {
       winograd.reserve(shape, images: images, shards: shards)
     } else {
-      patches.reserve(shape, shards: shards)
+      patches.reserve(shape, images: images, shards: shards)
     }
   }
 
@@ -64,7 +76,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    if WinogradConvolution.applies(to: shape) {
+    if isFiltered(shape) {
       try winograd.forward(shape, images: images, x: x, weights: weights, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, weights: weights, into: y)
@@ -73,7 +85,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
     // Transformed weights would take four times the memory; they are made anew each time.
-    WinogradConvolution.applies(to: shape)
+    isFiltered(shape, frozen: true)
       ? FrozenWeights(buffer: FloatBuffer(weights)) : try patches.freeze(weights, of: shape)
   }
 
@@ -81,7 +93,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    if WinogradConvolution.applies(to: shape) {
+    if isFiltered(shape, frozen: true) {
       try winograd.forward(shape, images: images, x: x, weights: weights.buffer.pointer, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, into: y)
@@ -92,7 +104,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
-    if WinogradConvolution.applies(to: shape) {
+    if isFiltered(shape) {
       try winograd.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
     } else {
       try patches.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
@@ -103,7 +115,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    if WinogradConvolution.applies(to: shape) {
+    if isFiltered(shape) {
       try winograd.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
     } else {
       try patches.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
@@ -111,7 +123,6 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func largestBlock(_ shape: ConvolutionShape) -> Int {
-    WinogradConvolution.applies(to: shape)
-      ? winograd.largestBlock(shape) : patches.largestBlock(shape)
+    isFiltered(shape) ? winograd.largestBlock(shape) : patches.largestBlock(shape)
   }
 }

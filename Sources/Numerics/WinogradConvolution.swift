@@ -42,6 +42,8 @@ final class WinogradConvolution {
       && (shape.stride == 1 || shape.stride == 2 && isLarge(shape))
   }
 
+  static func tilesPerImage(_ shape: ConvolutionShape) -> Int { Tiling(shape).perImage }
+
   /// The tiles of 4x4 outputs, and what becomes of each.
   private struct Tiling {
     let stride: Int32
