@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// Computes the three passes of a convolution on the threads of a rank.
 ///
 /// ``VectorEngine`` is the fast one, ``MatrixProductEngine`` on OpenBLAS the plain one that it is compared with. In both an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
@@ -18,9 +20,9 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Brings weights that stay as they are into the form that the engine's forward pass wants.
   func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights
 
-  /// Computes y with frozen weights.
+  /// Computes y with frozen weights, and what follows the convolution.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Computes dx, the gradient of x, from dy, the gradient of y.
@@ -45,16 +47,47 @@ public struct FrozenWeights: Sendable {
   let buffer: FloatBuffer
 }
 
+/// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and ReLU comes last where asked.
+public struct Ending {
+  let bias: UnsafePointer<Float>
+  /// Lies as the output does.
+  let residual: UnsafePointer<Float>?
+  let relu: Bool
+
+  public init(bias: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool) {
+    self.bias = bias
+    self.residual = residual
+    self.relu = relu
+  }
+
+  /// Finishes some pixels and channels of y.
+  func finish(
+    _ y: UnsafeMutablePointer<Float>, stride: Int, pixels: Range<Int>, channels: Range<Int>, outputChannels: Int
+  ) {
+    rd_add_bias(
+      y, stride, bias + channels.lowerBound,
+      residual.map { $0 + pixels.lowerBound * outputChannels + channels.lowerBound }, outputChannels, relu ? 1 : 0,
+      pixels.count, channels.count)
+  }
+}
+
 extension ConvolutionEngine {
   public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
     FrozenWeights(buffer: FloatBuffer(weights))
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
+    let channels = shape.outputChannels
+    try team.run(team.count) { part, _ in
+      let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
+      ending.finish(
+        y + pixels.lowerBound * channels, stride: channels, pixels: pixels, channels: 0..<channels,
+        outputChannels: channels)
+    }
   }
 }
 

@@ -80,9 +80,9 @@ final class PatchConvolution {
   /// - Parameter packed: as ``freeze(_:of:)`` made them.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    ending: Ending, into y: UnsafeMutablePointer<Float>
   ) throws {
-    try multiply(pass(shape).forward, images: images, x: x, packed: packed, into: y)
+    try multiply(pass(shape).forward, images: images, x: x, packed: packed, ending: ending, into: y)
   }
 
   func inputGradient(
@@ -142,7 +142,7 @@ final class PatchConvolution {
 
   private func multiply(
     _ products: [PatchProduct], images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
     for product in products {
@@ -155,13 +155,13 @@ final class PatchConvolution {
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
             columns: panelRange(item / blocks, of: wide, columns: product.columns), x: x, isGathered: true,
-            packed: start, thread: thread, into: y)
+            packed: start, ending: ending, thread: thread, into: y)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
             product, places: evenRange(block, of: blocks, count: rows), columns: 0..<product.columns, x: x,
-            isGathered: false, packed: start, thread: thread, into: y)
+            isGathered: false, packed: start, ending: ending, thread: thread, into: y)
         }
       }
       start += packedCount(product)
@@ -226,7 +226,7 @@ final class PatchConvolution {
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
-    packed: UnsafePointer<Float>, thread: Int, into y: UnsafeMutablePointer<Float>
+    packed: UnsafePointer<Float>, ending: Ending?, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
@@ -267,7 +267,11 @@ final class PatchConvolution {
           some.count, target, stride, adding)
       }
     }
-    if !product.isDense {
+    if product.isDense {
+      ending?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
+    } else {
+      // What is upsampled here has no residual.
+      ending?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
       rd_place_rows(
         target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, y + columns.lowerBound,
         product.targetHeight, product.targetWidth, width, product.targetStride, product.targetTop, product.targetLeft)

@@ -90,13 +90,14 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape, frozen: true) {
-      try winograd.forward(shape, images: images, x: x, weights: weights.buffer.pointer, into: y)
+      try winograd.forward(
+        shape, images: images, x: x, weights: weights.buffer.pointer, ending: ending, into: y)
     } else {
-      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, into: y)
+      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
     }
   }
 

@@ -109,10 +109,10 @@ final class WinogradConvolution {
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images), x: x, weights: weights, into: y)
+      Pass(shape, from: shape.input, to: shape.output, images: images, ending: ending), x: x, weights: weights, into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
@@ -140,19 +140,21 @@ final class WinogradConvolution {
     let tiling: Tiling
     let tiles: Int
     private let isStridedGradient: Bool
+    private let ending: Ending?
 
     var input: Int { source.channels }
     var output: Int { target.channels }
 
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
-      isGradient: Bool = false
+      isGradient: Bool = false, ending: Ending? = nil
     ) {
       self.source = source
       self.target = target
       tiling = Tiling(shape)
       tiles = images * tiling.perImage
       isStridedGradient = isGradient && shape.stride == 2
+      self.ending = ending
     }
 
     /// Transforms some channels of some tiles of the source.
@@ -184,7 +186,8 @@ final class WinogradConvolution {
       } else {
         rd_winograd_output(
           tiling.stride, planes, plane, channels.count, target.height, target.width, output, channels.count,
-          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, y + channels.lowerBound)
+          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
+          ending?.residual.map { $0 + channels.lowerBound }, ending?.relu == true ? 1 : 0, y + channels.lowerBound)
       }
     }
   }
