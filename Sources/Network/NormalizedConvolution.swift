@@ -79,7 +79,18 @@ public final class NormalizedConvolution: ConvolutionUnit {
       move(runningMean + channel, towards: mean)
       move(runningVariance + channel, towards: variance * count / (count - 1))
     }
-    let (a, b) = (a.pointer, b.pointer)
+    try normalize(residual: residual, relu: relu, into: y, stride: stride)
+  }
+
+  /// The output of the last forward pass through ReLU once more: cheaper than the memory that keeping it takes. Before ``backward``.
+  func forwardAgain(into y: UnsafeMutablePointer<Float>) throws {
+    try normalize(residual: nil, relu: true, into: y, stride: channels)
+  }
+
+  private func normalize(
+    residual: UnsafePointer<Float>?, relu: Bool, into y: UnsafeMutablePointer<Float>, stride: Int
+  ) throws {
+    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z.pointer, a.pointer, b.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(

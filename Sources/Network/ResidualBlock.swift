@@ -64,6 +64,7 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     var gradient = dy
     var output = output
     for index in units.indices.reversed() {
+      if index > 0 { try units[index - 1].forwardAgain(into: hidden[index - 1].pointer) }
       let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
       let target = index > 0 ? inner : dx
       try units[index].backward(
