@@ -113,16 +113,26 @@ public struct WeightBlock: Sendable {
     self.columns = columns
   }
 
-  /// Weights that follow each other.
-  init(_ range: Range<Int>) {
-    self.init(start: range.lowerBound, rows: 1, rowStride: range.count, columns: range.count)
-  }
-
   public var count: Int { slices * rows * columns }
 
   /// Whether the block's weights follow each other.
   public var isContiguous: Bool {
     (rows == 1 || rowStride == columns) && (slices == 1 || sliceStride == rows * columns)
+  }
+
+  /// Part `part` in `count` of the slices, or of the only slice's rows, which may be empty, and where it begins in the dense block.
+  func part(_ part: Int, of count: Int) -> (block: WeightBlock, offset: Int) {
+    let own = evenRange(part, of: count, count: slices > 1 ? slices : rows)
+    return slices > 1
+      ? (
+        WeightBlock(
+          start: start + own.lowerBound * sliceStride, slices: own.count, sliceStride: sliceStride, rows: rows,
+          rowStride: rowStride, columns: columns), own.lowerBound * rows * columns
+      )
+      : (
+        WeightBlock(start: start + own.lowerBound * rowStride, rows: own.count, rowStride: rowStride, columns: columns),
+        own.lowerBound * columns
+      )
   }
 
   /// Writes a dense block to its places among all weights.

@@ -51,10 +51,7 @@ final class PatchConvolution {
     guard shards > 0 else { return }
     for buffer in panels { buffer.grow(to: Self.gradientDepth * Self.gradientSide) }
     let gradient = Gradient(shape: shape)
-    if gradient.isOfManyPixels {
-      partials.reserve(weightCount: shape.weightCount, shards: shards)
-      for buffer in results { buffer.grow(to: Self.gradientSide * Self.gradientSide) }
-    }
+    if gradient.isOfManyPixels { partials.reserve(Blocks(gradient, atLeast: 1).largest, shards: shards) }
   }
 
   // MARK: Forward and input gradient
@@ -288,8 +285,8 @@ final class PatchConvolution {
     var columns: Int { shape.weightCount / rows }
     var pixels: Int { shape.isTransposed ? shape.inputPixels : shape.outputPixels }
 
-    /// Whether there are so many pixels, and so few weights, that a shard's partial sums are best made as a whole.
-    var isOfManyPixels: Bool { pixels >= 1024 && shape.weightCount <= 1 << 20 }
+    /// Whether there are so many pixels that each shard is work enough for a thread.
+    var isOfManyPixels: Bool { pixels >= 1024 }
   }
 
   /// The matrix in blocks, so many that all threads have work.
@@ -330,7 +327,11 @@ final class PatchConvolution {
 
   func largestBlock(_ shape: ConvolutionShape) -> Int {
     let gradient = Gradient(shape: shape)
-    return gradient.isOfManyPixels ? min(ShardPartials.block, shape.weightCount) : blocks(gradient).largest
+    guard gradient.isOfManyPixels else { return blocks(gradient).largest }
+    let blocks = Blocks(gradient, atLeast: 1)
+    return (0..<blocks.count).reduce(0) {
+      max($0, partials.largestPart(of: blocks.place(blocks[$1].rows, blocks[$1].columns)))
+    }
   }
 
   func weightGradient(
@@ -352,12 +353,10 @@ final class PatchConvolution {
     }
     if gradient.isOfManyPixels {
       let blocks = Blocks(gradient, atLeast: parts(of: team.count, size: shards.count))
-      try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
-        images, item, thread, partial in
-        let (rows, columns) = blocks[item]
-        let output = results[thread].pointer
-        product(images, rows, columns, thread: thread, into: output)
-        blocks.place(rows, columns).scatter(output, to: partial)
+      try partials.weightGradient(
+        shards: shards, blocks: blocks.count, block: { blocks.place(blocks[$0].rows, blocks[$0].columns) }, sum: sum
+      ) { images, item, thread, partial in
+        product(images, blocks[item].rows, blocks[item].columns, thread: thread, into: partial)
       }
     } else {
       let blocks = blocks(gradient)

@@ -97,7 +97,7 @@ final class WinogradConvolution {
     if Self.isLarge(shape) {
       for buffer in first { buffer.grow(to: tiling.room(Self.tiles * block.inputs)) }
       for buffer in second { buffer.grow(to: tiling.room(Self.tiles * block.outputs)) }
-      partials.reserve(weightCount: shape.weightCount, shards: shards)
+      partials.reserve(9 * block.inputs * block.outputs, shards: shards)
     } else {
       shared.grow(to: tiling.room(tiles * input))
       sharedGradients.grow(to: tiling.room(tiles * panelColumns(output)))
@@ -282,7 +282,9 @@ final class WinogradConvolution {
   private static func isLarge(_ shape: ConvolutionShape) -> Bool { Tiling(shape).perImage >= 16 }
 
   func largestBlock(_ shape: ConvolutionShape) -> Int {
-    Self.isLarge(shape) ? min(ShardPartials.block, shape.weightCount) : 9 * Self.channels * Self.channels
+    let blocks = Blocks(shape, weightBlock(shape, shards: .max))
+    let all = (0..<blocks.count).map { WeightBlock(inputs: blocks[$0].inputs, outputs: blocks[$0].outputs, of: shape) }
+    return all.reduce(0) { max($0, Self.isLarge(shape) ? partials.largestPart(of: $1) : $1.count) }
   }
 
   /// The channels of a block of weights. Large blocks save transforms, but all threads should have one.
@@ -292,7 +294,8 @@ final class WinogradConvolution {
     let isShort = Tiling(shape).perImage < Self.tiles
     var block = (inputs: 2 * Self.channels, outputs: isShort ? Self.channels : 2 * Self.channels)
     func count() -> Int {
-      shards * parts(of: shape.inputChannels, size: block.inputs) * parts(of: shape.outputChannels, size: block.outputs)
+      min(shards, team.count) * parts(of: shape.inputChannels, size: block.inputs)
+        * parts(of: shape.outputChannels, size: block.outputs)
     }
     while count() < team.count, block.outputs > panelWidth {
       block = block.inputs > block.outputs ? (block.inputs / 2, block.outputs) : (block.inputs, block.outputs / 2)
@@ -338,8 +341,10 @@ final class WinogradConvolution {
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
-    try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
-      images, item, thread, partial in
+    try partials.weightGradient(
+      shards: shards, blocks: blocks.count,
+      block: { WeightBlock(inputs: blocks[$0].inputs, outputs: blocks[$0].outputs, of: shape) }, sum: sum
+    ) { images, item, thread, partial in
       let (inputs, outputs) = blocks[item]
       let (v, d, m) = (first[thread].pointer, second[thread].pointer, products[thread].pointer)
       let productPlane = inputs.count * outputs.count + Self.gap
@@ -359,9 +364,7 @@ final class WinogradConvolution {
           inputs: inputs.count, outputs: outputs.count, tiles: tiles, into: m, plane: productPlane,
           adding: start > own.lowerBound)
       }
-      let dense = v
-      rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, dense)
-      WeightBlock(inputs: inputs, outputs: outputs, of: shape).scatter(dense, to: partial)
+      rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
     }
   }
 
