@@ -116,9 +116,11 @@ public final class NormalizedConvolution: ConvolutionUnit {
   ///   - y: the output where it went through ReLU.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed.
+  ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
   package func backward(
     _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>?,
-    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?
+    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?,
+    channels inputChannels: Int? = nil
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
@@ -155,7 +157,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try step.addWeightGradient(of: shape, at: weights, x: x, dy: z)
     if let dx {
       try step.engine.inputGradient(
-        shape, images: step.images, dy: z, weights: step.parameters.weights.values + weights, into: dx)
+        shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: z,
+        weights: step.parameters.weights.values + weights, into: dx)
     }
   }
 }

@@ -39,7 +39,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in

@@ -83,7 +83,7 @@ final class PatchConvolution {
   }
 
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).inputGradient
@@ -92,7 +92,7 @@ final class PatchConvolution {
       try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
     }
     try pack(weights, for: products, into: self.weights.pointer)
-    try multiply(products, images: images, x: dy, packed: self.weights.pointer, into: dx)
+    try multiply(products, images: images, columns: channels, x: dy, packed: self.weights.pointer, into: dx)
   }
 
   private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {
@@ -138,26 +138,27 @@ final class PatchConvolution {
   }
 
   private func multiply(
-    _ products: [PatchProduct], images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
     ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
     for product in products {
       let rows = images * product.rowsPerImage
       let blocks = parts(of: rows, size: Self.rows)
+      let columns = columns ?? product.columns
       if isOfFewPlaces(product, images: images) {
         try gather(product, rows: rows, x: x)
-        let wide = parts(of: product.columns, size: Self.fewColumns)
+        let wide = parts(of: columns, size: Self.fewColumns)
         try team.run(blocks * wide) { item, thread in
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
-            columns: panelRange(item / blocks, of: wide, columns: product.columns), x: x, isGathered: true,
+            columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
             packed: start, ending: ending, thread: thread, into: y)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
-            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<product.columns, x: x,
+            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
             isGathered: false, packed: start, ending: ending, thread: thread, into: y)
         }
       }

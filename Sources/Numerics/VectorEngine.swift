@@ -102,13 +102,13 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape) {
-      try winograd.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+      try winograd.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
     } else {
-      try patches.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+      try patches.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
     }
   }
 

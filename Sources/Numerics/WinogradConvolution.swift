@@ -117,19 +117,21 @@ final class WinogradConvolution {
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
-    let blocks = parts(of: input, size: Self.channels)
+    let blocks = parts(of: channels, size: Self.channels)
     try team.run(9 * blocks) { item, _ in
-      let (tap, rows) = (item / blocks, evenRange(item % blocks, of: blocks, count: input))
+      let (tap, rows) = (item / blocks, evenRange(item % blocks, of: blocks, count: channels))
       rd_transpose(
         weights + (tap * input + rows.lowerBound) * output, output, rows.count, output,
-        turned + (8 - tap) * input * output + rows.lowerBound, input)
+        turned + (8 - tap) * channels * output + rows.lowerBound, channels)
     }
     try convolve(
-      Pass(shape, from: shape.output, to: shape.input, images: images, isGradient: true), x: dy, weights: turned,
+      Pass(
+        shape, from: shape.output, to: shape.input, images: images, outputs: channels, isGradient: true), x: dy,
+      weights: turned,
       into: dx)
   }
 
@@ -143,14 +145,16 @@ final class WinogradConvolution {
     private let ending: Ending?
 
     var input: Int { source.channels }
-    var output: Int { target.channels }
+    /// Channels of the target that are computed.
+    let output: Int
 
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
-      isGradient: Bool = false, ending: Ending? = nil
+      outputs: Int? = nil, isGradient: Bool = false, ending: Ending? = nil
     ) {
       self.source = source
       self.target = target
+      output = outputs ?? target.channels
       tiling = Tiling(shape)
       tiles = images * tiling.perImage
       isStridedGradient = isGradient && shape.stride == 2
@@ -181,11 +185,12 @@ final class WinogradConvolution {
     ) {
       if isStridedGradient {
         rd_winograd_strided_input_gradient(
-          planes, plane, channels.count, target.height, target.width, output, channels.count, tiling.high, tiling.wide,
+          planes, plane, channels.count, target.height, target.width, target.channels, channels.count, tiling.high,
+          tiling.wide,
           tiles.lowerBound, tiles.count, y + channels.lowerBound)
       } else {
         rd_winograd_output(
-          tiling.stride, planes, plane, channels.count, target.height, target.width, output, channels.count,
+          tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
           tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
           ending?.residual.map { $0 + channels.lowerBound }, ending?.relu == true ? 1 : 0, y + channels.lowerBound)
       }
