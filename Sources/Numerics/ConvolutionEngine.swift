@@ -9,7 +9,8 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// What computes: the library and the instructions that it uses.
   var name: String { get }
 
-  /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate.
+  /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate. Without a shard that is the
+  /// forward pass with frozen weights alone.
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int)
 
   /// Computes y `[images][output height][output width][output channels]`.

@@ -40,7 +40,6 @@ final class PatchConvolution {
     let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
-    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
     for product in pass.0 + (shards > 0 ? pass.1 : []) where isOfFewPlaces(product, images: images) {
       gathered.grow(to: images * product.rowsPerImage * words(product.depth, paired: isPaired(product.channels)))
     }
@@ -49,6 +48,7 @@ final class PatchConvolution {
     for buffer in results { buffer.grow(to: Self.rows * columns) }
     if precision == .bf16 { for buffer in pairs { buffer.grow(to: block / 2) } }
     guard shards > 0 else { return }
+    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
     for buffer in panels { buffer.grow(to: Self.gradientDepth * Self.gradientSide) }
     let gradient = Gradient(shape: shape)
     if gradient.isOfManyPixels { partials.reserve(Blocks(gradient, atLeast: 1).largest, shards: shards) }

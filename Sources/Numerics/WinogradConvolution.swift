@@ -80,8 +80,9 @@ final class WinogradConvolution {
     let (input, output) = (shape.inputChannels, shape.outputChannels)
     let tiling = Tiling(shape)
     let tiles = images * tiling.perImage
-    let channels = max(input, output)
     let isTraining = shards > 0
+    // An input gradient goes the other way.
+    let channels = isTraining ? max(input, output) : input
     if areMany(tiles) {
       shared.grow(to: Self.room(max(input * panelColumns(output), isTraining ? output * panelColumns(input) : 0)))
       for buffer in first { buffer.grow(to: tiling.room(Self.tiles * channels)) }
@@ -89,7 +90,7 @@ final class WinogradConvolution {
     // A rank may have fewer images in the last step of an epoch.
     shared.grow(to: tiling.room(min(tiles, Self.tiles * max(team.count, 2)) * channels))
     for buffer in second { buffer.grow(to: Self.room(Self.channels * Self.channels)) }
-    for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(channels))) }
+    for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(max(input, output)))) }
     guard isTraining else { return }
     turned.grow(to: shape.weightCount)
     let block = weightBlock(shape, shards: shards)
