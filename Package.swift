@@ -114,7 +114,7 @@ let package = Package(
       name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Distillation", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
+      dependencies: ["Training", "Distillation", "Numerics", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [
