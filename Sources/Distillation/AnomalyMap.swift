@@ -1,5 +1,6 @@
 import Diagnostics
 import Glibc
+import Numerics
 
 /// Makes the anomaly map of an image from the maps M1, M2, M3 of the scales: the chosen ones are brought to the image's
 /// size (bilinear, corners aligned) and added, and the sum is smoothed with a Gaussian.
@@ -46,54 +47,51 @@ public final class AnomalyMapper: Sendable {
     }
   }
 
-  /// Makes one image's anomaly map. May be called from several threads at once.
+  /// Makes one image's anomaly map.
   /// - Parameters:
-  ///   - scaleMaps: M1, M2, M3 of `mapSizes`, row by row. Those of scales that are not chosen are not read.
-  ///   - result: where `imageSize` x `imageSize` values go, row by row.
-  public func map(_ scaleMaps: [UnsafePointer<Float>], into result: UnsafeMutablePointer<Float>) {
-    precondition(scaleMaps.count == Scale.allCases.count, "\(scaleMaps.count) scale maps")
-    let size = imageSize
-    // M_k A_k^T of all chosen scales, one under the other, and after them a row of the result.
-    let rows = axes.reduce(0) { $0 + $1.mapSize }
-    let storage = UnsafeMutablePointer<Double>.allocate(capacity: (rows + 1) * size)
-    defer { storage.deallocate() }
-
-    var row = storage
-    for axis in axes {
-      let map = scaleMaps[axis.scale.rawValue - 1]
-      for y in 0..<axis.mapSize {
-        axis.stretch(map + y * axis.mapSize, into: row)
-        row += size
-      }
-    }
-    for y in 0..<size {
-      row.update(repeating: 0, count: size)
-      var rowsOfScale = storage
-      for axis in axes {
-        axis.addRow(y, of: rowsOfScale, to: row)
-        rowsOfScale += axis.mapSize * size
-      }
-      let line = result + y * size
-      for x in 0..<size { line[x] = Float(row[x]) }
-    }
-  }
-
-  /// As above, with arrays.
+  ///   - scaleMaps: M1, M2, M3 of `mapSizes`, row by row. Those of scales that are not chosen are not used.
+  ///   - team: the threads that share the work.
+  /// - Returns: `imageSize` x `imageSize` values, row by row.
   /// - Throws: `Failure` of `.badData` for maps of other sizes.
-  public func map(_ scaleMaps: [[Float]]) throws -> [Float] {
+  public func map(_ scaleMaps: [[Float]], on team: ThreadTeam = ThreadTeam(count: 1)) throws -> [Float] {
     guard scaleMaps.map(\.count) == mapSizes.map({ $0 * $0 }) else {
       throw Failure(
         .badData, "anomaly map: scale maps of \(scaleMaps.map(\.count)) values, expected are \(mapSizes) in square")
     }
-    return [Float](unsafeUninitializedCapacity: imageSize * imageSize) { result, count in
-      scaleMaps[0].withUnsafeBufferPointer { first in
-        scaleMaps[1].withUnsafeBufferPointer { second in
-          scaleMaps[2].withUnsafeBufferPointer { third in
-            map([first, second, third].map { $0.baseAddress! }, into: result.baseAddress!)
+    let size = imageSize
+    // M_k A_k^T of all chosen scales, one under the other; then a row of the result for each thread.
+    let rows = axes.reduce(0) { $0 + $1.mapSize }
+    let storage = UnsafeMutablePointer<Double>.allocate(capacity: (rows + team.count) * size)
+    defer { storage.deallocate() }
+    var start = storage
+    for axis in axes {
+      let target = start
+      try scaleMaps[axis.scale.rawValue - 1].withUnsafeBufferPointer { map in
+        let map = map.baseAddress!
+        try team.run(team.count) { part, _ in
+          for y in evenRange(part, of: team.count, count: axis.mapSize) {
+            axis.stretch(map + y * axis.mapSize, into: target + y * size)
           }
         }
       }
-      count = imageSize * imageSize
+      start += axis.mapSize * size
+    }
+    return try [Float](unsafeUninitializedCapacity: size * size) { result, count in
+      // Each item writes its own lines.
+      nonisolated(unsafe) let result = result
+      try team.run(team.count) { part, _ in
+        let row = storage + (rows + part) * size
+        for y in evenRange(part, of: team.count, count: size) {
+          row.update(repeating: 0, count: size)
+          var rowsOfScale = storage
+          for axis in axes {
+            axis.addRow(y, of: rowsOfScale, to: row)
+            rowsOfScale += axis.mapSize * size
+          }
+          for x in 0..<size { result[y * size + x] = Float(row[x]) }
+        }
+      }
+      count = size * size
     }
   }
 }

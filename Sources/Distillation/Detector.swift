@@ -44,27 +44,25 @@ public final class Detector {
   /// - Parameter features: the teacher's, of at most `capacity` images.
   public func detect(_ features: Features, images: Int) throws -> [Detection] {
     let rebuilt = try student.forward(features, images: images)
-    var detections = [Detection?](repeating: nil, count: images)
-    try detections.withUnsafeMutableBufferPointer { detections in
-      // Each item writes its own element.
-      nonisolated(unsafe) let results = detections
-      try team.run(images) { image, _ in
-        let maps = (1...3).map { distances(features, rebuilt, scale: $0, image: image) }
-        let map = try mapper.map(maps)
-        results[image] = Detection(scaleMaps: maps, map: map, score: score(map))
-      }
+    return try (0..<images).map { image in
+      let maps = try (1...3).map { try distances(features, rebuilt, scale: $0, image: image) }
+      let map = try mapper.map(maps, on: team)
+      return Detection(scaleMaps: maps, map: map, score: score(map))
     }
-    return detections.compactMap { $0 }
   }
 
-  private func distances(_ teacher: Features, _ student: Features, scale: Int, image: Int) -> [Float] {
+  private func distances(_ teacher: Features, _ student: Features, scale: Int, image: Int) throws -> [Float] {
     let pixels = architecture.side(ofScale: scale) * architecture.side(ofScale: scale)
+    let channels = architecture.channels(ofScale: scale)
     let place = image * architecture.featureCount(ofScale: scale)
-    return [Float](unsafeUninitializedCapacity: pixels) { distances, count in
-      if let start = distances.baseAddress {
-        rd_pixel_distances(
-          teacher.scales[scale - 1] + place, student.scales[scale - 1] + place, pixels,
-          architecture.channels(ofScale: scale), LossFunction.leastNorm, start)
+    let (u, v) = (teacher.scales[scale - 1] + place, student.scales[scale - 1] + place)
+    return try [Float](unsafeUninitializedCapacity: pixels) { distances, count in
+      // Each item writes its own elements.
+      nonisolated(unsafe) let start = distances.baseAddress!
+      try team.run(team.count) { part, _ in
+        let own = evenRange(part, of: team.count, count: pixels)
+        let first = own.lowerBound * channels
+        rd_pixel_distances(u + first, v + first, own.count, channels, LossFunction.leastNorm, start + own.lowerBound)
       }
       count = pixels
     }
