@@ -23,6 +23,7 @@ let package = Package(
     .target(
       name: "CImageCodecs",
       linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .systemLibrary(name: "CMalloc"),
     .target(name: "CVectorKernels"),
 
     // The system.
@@ -43,7 +44,7 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CMalloc", "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Training",

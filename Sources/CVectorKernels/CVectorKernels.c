@@ -40,6 +40,27 @@ void rd_affine(const float *x, const float *scale, const float *shift, const flo
 }
 
 DISPATCHED
+void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const float *residual, ptrdiff_t residual_stride, int relu,
+                 ptrdiff_t rows, ptrdiff_t channels) {
+  // From here on ReLU is a lower bound.
+  float least = relu ? 0 : -INFINITY;
+  for (ptrdiff_t r = 0; r < rows; r++, y += y_stride) {
+    if (residual) {
+      for (ptrdiff_t c = 0; c < channels; c++) {
+        float v = y[c] + bias[c] + residual[c];
+        y[c] = v < least ? least : v;
+      }
+      residual += residual_stride;
+    } else {
+      for (ptrdiff_t c = 0; c < channels; c++) {
+        float v = y[c] + bias[c];
+        y[c] = v < least ? least : v;
+      }
+    }
+  }
+}
+
+DISPATCHED
 void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
                                  float *restrict dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum,
                                  double *restrict sum_normalised) {

@@ -222,12 +222,13 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
 
 INLINE void collect(const float *transform, int points, int side, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height,
                     ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                    ptrdiff_t tiles, float *y) {
+                    ptrdiff_t tiles, const float *bias, const float *residual, int relu, float *y) {
   ptrdiff_t line = width * pixel_stride;
   float copy[9 * 9 * LANES], points_copy[9 * 9 * LANES] = {0};
   for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
     ptrdiff_t top = tile / tiles_wide % tiles_high * side, left = tile % tiles_wide * side;
-    float *target = y + ((tile / (tiles_wide * tiles_high) * height + top) * width + left) * pixel_stride;
+    ptrdiff_t place = ((tile / (tiles_wide * tiles_high) * height + top) * width + left) * pixel_stride;
+    float *target = y + place;
     extent e = inside(top, left, side, height, width);
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
@@ -235,10 +236,11 @@ INLINE void collect(const float *transform, int points, int side, const float *p
       if (count < LANES) copy_vectors(planes + c, plane, points * points, count, points_copy, LANES);
       collect_tile(transform, points, side, count < LANES ? points_copy : planes + c, count < LANES ? LANES : plane,
                    direct ? target + c : copy, direct ? line : side * LANES, direct ? pixel_stride : LANES);
-      if (direct) continue;
-      for (ptrdiff_t i = 0; i < e.bottom; i++)
+      for (ptrdiff_t i = 0; i < e.bottom && !direct; i++)
         copy_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
     }
+    for (ptrdiff_t i = 0; i < e.bottom && bias; i++)
+      rd_add_bias(target + i * line, pixel_stride, bias, residual ? residual + place + i * line : NULL, pixel_stride, relu, e.right, channels);
   }
 }
 
@@ -257,11 +259,13 @@ void rd_winograd_input(int stride, const float *x, ptrdiff_t height, ptrdiff_t w
 DISPATCHED
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, float *y) {
+                        ptrdiff_t tiles, const float *bias, const float *residual, int relu, float *y) {
   if (stride == 1)
-    collect(unit_output, 6, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, y);
+    collect(unit_output, 6, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
+            residual, relu, y);
   else
-    collect(strided_output, 9, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, y);
+    collect(strided_output, 9, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
+            residual, relu, y);
 }
 
 DISPATCHED
@@ -289,7 +293,7 @@ void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, pt
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
                                         ptrdiff_t tiles, float *dx) {
   collect(strided_input_gradient, 9, 8, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles,
-          dx);
+          NULL, NULL, 0, dx);
 }
 
 // MARK: Weights

@@ -39,7 +39,7 @@ extension OneClassBottleneck where Unit == NormalizedConvolution {
 
   /// Back-propagates the step's gradient, that of the embedding, to the parameters. The teacher's features need none.
   func backward(_ step: TrainingStep, features: Features) throws {
-    try embedding?.backward(step, needsInputGradient: fusion != nil)
+    try embedding?.backward(step, inputChannels: fusion.map { $0.learntChannels } ?? 0)
     try fusion?.backward(step, features: features)
   }
 }
@@ -93,11 +93,15 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
 }
 
 extension MultiScaleFusion where Unit == NormalizedConvolution {
+  /// How many channels of the output, from the first on, depend on parameters: the last third of the concatenation is the teacher's.
+  var learntChannels: Int { projection?.shape.outputChannels ?? 2 * part }
+
   func backward(_ step: TrainingStep, features: Features) throws {
     let concatenation = concatenation.pointer
     if let projection, let projected {
       try projection.backward(
-        step.gradient.pointer, through: projected.pointer, x: concatenation, into: step.nextGradient.pointer)
+        step.gradient.pointer, through: projected.pointer, x: concatenation, into: step.nextGradient.pointer,
+        channels: 2 * part)
       step.passGradientOn()
     }
     let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)

@@ -28,7 +28,7 @@ extension StudentDecoder where Unit == NormalizedConvolution {
   ) throws {
     try lossGradient(1, step.gradient.pointer)
     for (index, stage) in stages.enumerated().reversed() {
-      try stage.backward(step, needsInputGradient: index > 0 || needsInputGradient)
+      try stage.backward(step, inputChannels: index > 0 || needsInputGradient ? nil : 0)
       guard index > 0 else { return }
       // What went in here was compared with the teacher as well.
       let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)

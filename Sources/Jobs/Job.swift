@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMalloc
 import Collectives
 import Diagnostics
 import Foundation
@@ -26,6 +27,8 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
 
 /// Parses the command line and runs a tool; ends the process with a sysexits code. The message is rank 0's, the code the same on every rank.
 public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: String) {
+  // Tensors that were read and brought into another form go back to the system; glibc would otherwise come to keep ever larger ones.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20)
   do {
     var command = try Command.parseAsRoot()
     try command.run()

@@ -13,7 +13,7 @@ public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator
   var hash = SHA256()
   try communicator.agree {
     for shape in shapes {
-      engine.reserve(shape, images: 1, shards: 0)
+      engine.reserve(shape, images: 1, shards: 1)
       let x = FloatBuffer((0..<shape.inputCount).map { Float($0 * 7919 % 1009) / 1009 - 0.5 })
       let weights = FloatBuffer((0..<shape.weightCount).map { Float($0 * 6007 % 1013) / 1013 - 0.5 })
       let y = FloatBuffer(shape.outputCount)

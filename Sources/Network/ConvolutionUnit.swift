@@ -54,7 +54,7 @@ public final class ActivationMemory {
   private let keepsActivations: Bool
   private var shared: [Role: FloatBuffer] = [:]
 
-  /// - Parameter keepsActivations: whether each activation gets memory of its own, as back-propagation needs, or shares it with others.
+  /// - Parameter keepsActivations: whether each block's output gets memory of its own, as back-propagation needs, or shares it with others.
   public init(images: Int, keepsActivations: Bool) {
     self.images = images
     self.keepsActivations = keepsActivations
@@ -64,7 +64,8 @@ public final class ActivationMemory {
   public func own(_ countPerImage: Int) -> FloatBuffer { FloatBuffer(images * countPerImage) }
 
   func buffer(for role: Role, _ countPerImage: Int) -> FloatBuffer {
-    if keepsActivations && role != .skip { return own(countPerImage) }
+    // What is hidden in a block is made anew when its turn comes.
+    if keepsActivations, case .block = role { return own(countPerImage) }
     let buffer = shared[role] ?? FloatBuffer()
     buffer.grow(to: images * countPerImage)
     shared[role] = buffer

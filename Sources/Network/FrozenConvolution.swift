@@ -1,4 +1,3 @@
-import CVectorKernels
 import Numerics
 
 /// A convolution whose batch normalisation has been folded into its weights and a bias: running statistics, nothing learnt.
@@ -26,7 +25,6 @@ public final class FrozenConvolution: ConvolutionUnit {
   private let engine: any ConvolutionEngine
   private let weights: FrozenWeights
   private let bias: FloatBuffer
-  private let ones: FloatBuffer
 
   private static let epsilon = 1e-5
 
@@ -43,7 +41,6 @@ public final class FrozenConvolution: ConvolutionUnit {
     weights = try engine.freeze(folded, of: shape)
     bias = FloatBuffer(
       (0..<channels).map { Float(Double(tensors.shift[$0]) - Double(tensors.runningMean[$0]) * factors[$0]) })
-    ones = FloatBuffer(Array(repeating: 1, count: channels))
     engine.reserve(shape, images: images, shards: 0)
   }
 
@@ -51,19 +48,19 @@ public final class FrozenConvolution: ConvolutionUnit {
     _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
     into y: UnsafeMutablePointer<Float>, stride: Int
   ) throws {
-    let (size, pixels, channels) = (shape.outputCount, shape.outputPixels, shape.outputChannels)
+    let channels = shape.outputChannels
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
     let dense = stride == channels ? y : scratch(images)
-    try engine.forward(shape, images: images, x: x, weights: weights, into: dense)
-    let (ones, bias) = (ones.pointer, bias.pointer)
-    let parts = min(images, engine.team.count)
+    try engine.forward(
+      shape, images: images, x: x, weights: weights,
+      ending: Ending(bias: bias.pointer, residual: residual, relu: relu), into: dense)
+    guard stride > channels else { return }
+    let parts = engine.team.count
     try engine.team.run(parts) { part, _ in
-      let range = evenRange(part, of: parts, count: images)
-      let start = range.lowerBound * size
-      rd_affine(
-        dense + start, ones, bias, residual.map { $0 + start }, relu ? 1 : 0, y + range.lowerBound * pixels * stride,
-        stride, range.count * pixels, channels)
+      for pixel in evenRange(part, of: parts, count: images * shape.outputPixels) {
+        (y + pixel * stride).update(from: dense + pixel * channels, count: channels)
+      }
     }
   }
 

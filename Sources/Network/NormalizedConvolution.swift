@@ -79,7 +79,18 @@ public final class NormalizedConvolution: ConvolutionUnit {
       move(runningMean + channel, towards: mean)
       move(runningVariance + channel, towards: variance * count / (count - 1))
     }
-    let (a, b) = (a.pointer, b.pointer)
+    try normalize(residual: residual, relu: relu, into: y, stride: stride)
+  }
+
+  /// The output of the last forward pass through ReLU once more: cheaper than the memory that keeping it takes. Before ``backward``.
+  func forwardAgain(into y: UnsafeMutablePointer<Float>) throws {
+    try normalize(residual: nil, relu: true, into: y, stride: channels)
+  }
+
+  private func normalize(
+    residual: UnsafePointer<Float>?, relu: Bool, into y: UnsafeMutablePointer<Float>, stride: Int
+  ) throws {
+    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z.pointer, a.pointer, b.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
@@ -105,9 +116,11 @@ public final class NormalizedConvolution: ConvolutionUnit {
   ///   - y: the output where it went through ReLU.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed.
+  ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
   package func backward(
     _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>?,
-    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?
+    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?,
+    channels inputChannels: Int? = nil
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
@@ -144,7 +157,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try step.addWeightGradient(of: shape, at: weights, x: x, dy: z)
     if let dx {
       try step.engine.inputGradient(
-        shape, images: step.images, dy: z, weights: step.parameters.weights.values + weights, into: dx)
+        shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: z,
+        weights: step.parameters.weights.values + weights, into: dx)
     }
   }
 }

@@ -57,23 +57,27 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
 
 extension ResidualBlock where Unit == NormalizedConvolution {
   /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input.
-  func backward(_ step: TrainingStep, needsInputGradient: Bool) throws {
+  /// - Parameter inputChannels: so many of the input's channels, from the first on, need a gradient.
+  func backward(_ step: TrainingStep, inputChannels: Int) throws {
     guard let input else { preconditionFailure("backward before forward") }
     let (dy, dx, inner) = (step.gradient.pointer, step.nextGradient.pointer, step.innerGradient.pointer)
     // The last convolution's ReLU is also the skip connection's.
     var gradient = dy
     var output = output
     for index in units.indices.reversed() {
+      if index > 0 { try units[index - 1].forwardAgain(into: hidden[index - 1].pointer) }
       let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
       let target = index > 0 ? inner : dx
       try units[index].backward(
-        gradient, through: output.pointer, x: x, into: index > 0 || needsInputGradient ? target : nil)
+        gradient, through: output.pointer, x: x, into: index > 0 || inputChannels > 0 ? target : nil,
+        channels: index > 0 ? nil : inputChannels)
       if index > 0 { (gradient, output) = (inner, hidden[index - 1]) }
     }
     if let skip {
-      try skip.backward(dy, through: nil, x: input, into: needsInputGradient ? inner : nil)
+      try skip.backward(
+        dy, through: nil, x: input, into: inputChannels > 0 ? inner : nil, channels: inputChannels)
     }
-    if needsInputGradient {
+    if inputChannels > 0 {
       let size = units[0].shape.inputCount
       let skipped = skip == nil ? dy : inner
       try step.forImageParts { images in
@@ -107,9 +111,11 @@ public final class Stage<Unit: ConvolutionUnit> {
 
 extension Stage where Unit == NormalizedConvolution {
   /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input, where it is needed.
-  public func backward(_ step: TrainingStep, needsInputGradient: Bool = true) throws {
+  /// - Parameter inputChannels: so many of the input's channels, from the first on, need a gradient; all without a number.
+  public func backward(_ step: TrainingStep, inputChannels: Int? = nil) throws {
     for (index, block) in blocks.enumerated().reversed() {
-      try block.backward(step, needsInputGradient: index > 0 || needsInputGradient)
+      let all = block.units[0].shape.inputChannels
+      try block.backward(step, inputChannels: index > 0 ? all : inputChannels ?? all)
     }
   }
 }

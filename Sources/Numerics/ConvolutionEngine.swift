@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// Computes the three passes of a convolution on the threads of a rank.
 ///
 /// ``VectorEngine`` is the fast one, ``MatrixProductEngine`` on OpenBLAS the plain one that it is compared with. In both an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
@@ -7,7 +9,8 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// What computes: the library and the instructions that it uses.
   var name: String { get }
 
-  /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate.
+  /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate. Without a shard that is the
+  /// forward pass with frozen weights alone.
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int)
 
   /// Computes y `[images][output height][output width][output channels]`.
@@ -18,14 +21,15 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Brings weights that stay as they are into the form that the engine's forward pass wants.
   func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights
 
-  /// Computes y with frozen weights.
+  /// Computes y with frozen weights, and what follows the convolution.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Computes dx, the gradient of x, from dy, the gradient of y.
+  /// - Parameter channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>) throws
 
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
@@ -45,16 +49,47 @@ public struct FrozenWeights: Sendable {
   let buffer: FloatBuffer
 }
 
+/// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and ReLU comes last where asked.
+public struct Ending {
+  let bias: UnsafePointer<Float>
+  /// Lies as the output does.
+  let residual: UnsafePointer<Float>?
+  let relu: Bool
+
+  public init(bias: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool) {
+    self.bias = bias
+    self.residual = residual
+    self.relu = relu
+  }
+
+  /// Finishes some pixels and channels of y.
+  func finish(
+    _ y: UnsafeMutablePointer<Float>, stride: Int, pixels: Range<Int>, channels: Range<Int>, outputChannels: Int
+  ) {
+    rd_add_bias(
+      y, stride, bias + channels.lowerBound,
+      residual.map { $0 + pixels.lowerBound * outputChannels + channels.lowerBound }, outputChannels, relu ? 1 : 0,
+      pixels.count, channels.count)
+  }
+}
+
 extension ConvolutionEngine {
   public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
     FrozenWeights(buffer: FloatBuffer(weights))
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
+    let channels = shape.outputChannels
+    try team.run(team.count) { part, _ in
+      let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
+      ending.finish(
+        y + pixels.lowerBound * channels, stride: channels, pixels: pixels, channels: 0..<channels,
+        outputChannels: channels)
+    }
   }
 }
 
@@ -80,16 +115,26 @@ public struct WeightBlock: Sendable {
     self.columns = columns
   }
 
-  /// Weights that follow each other.
-  init(_ range: Range<Int>) {
-    self.init(start: range.lowerBound, rows: 1, rowStride: range.count, columns: range.count)
-  }
-
   public var count: Int { slices * rows * columns }
 
   /// Whether the block's weights follow each other.
   public var isContiguous: Bool {
     (rows == 1 || rowStride == columns) && (slices == 1 || sliceStride == rows * columns)
+  }
+
+  /// Part `part` in `count` of the slices, or of the only slice's rows, which may be empty, and where it begins in the dense block.
+  func part(_ part: Int, of count: Int) -> (block: WeightBlock, offset: Int) {
+    let own = evenRange(part, of: count, count: slices > 1 ? slices : rows)
+    return slices > 1
+      ? (
+        WeightBlock(
+          start: start + own.lowerBound * sliceStride, slices: own.count, sliceStride: sliceStride, rows: rows,
+          rowStride: rowStride, columns: columns), own.lowerBound * rows * columns
+      )
+      : (
+        WeightBlock(start: start + own.lowerBound * rowStride, rows: own.count, rowStride: rowStride, columns: columns),
+        own.lowerBound * columns
+      )
   }
 
   /// Writes a dense block to its places among all weights.

@@ -21,7 +21,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let matrix = PatchMatrix(shape)
     for buffer in patches { buffer.grow(to: matrix.rows * matrix.depth) }
-    partials.reserve(weightCount: shape.weightCount, shards: shards)
+    partials.reserve(shape.weightCount, shards: shards)
   }
 
   public func forward(
@@ -39,7 +39,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
@@ -57,7 +57,8 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let matrix = PatchMatrix(shape)
-    try partials.weightGradient(shape, shards: shards, sum: sum) { images, _, thread, output in
+    try partials.weightGradient(shards: shards, blocks: 1, block: { _ in matrix.allWeights }, sum: sum) {
+      images, _, thread, output in
       for image in images {
         let (x, dy) = (x + image * shape.inputCount, dy + image * shape.outputCount)
         let patches = patches(of: shape.isTransposed ? dy : x, matrix, thread: thread)
@@ -71,7 +72,9 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     }
   }
 
-  public func largestBlock(_ shape: ConvolutionShape) -> Int { min(ShardPartials.block, shape.weightCount) }
+  public func largestBlock(_ shape: ConvolutionShape) -> Int {
+    partials.largestPart(of: PatchMatrix(shape).allWeights)
+  }
 }
 
 extension MatrixProductEngine {
@@ -85,6 +88,9 @@ extension MatrixProductEngine {
     var rows: Int { places.height * places.width }
     var depth: Int { shape.kernel * shape.kernel * map.channels }
     var columns: Int { places.channels }
+
+    /// All weights, as one block.
+    var allWeights: WeightBlock { WeightBlock(start: 0, rows: depth, rowStride: columns, columns: columns) }
 
     /// The weights, depth x columns.
     func weights(_ start: UnsafePointer<Float>) -> Matrix {

@@ -40,7 +40,6 @@ final class PatchConvolution {
     let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
-    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
     for product in pass.0 + (shards > 0 ? pass.1 : []) where isOfFewPlaces(product, images: images) {
       gathered.grow(to: images * product.rowsPerImage * words(product.depth, paired: isPaired(product.channels)))
     }
@@ -49,12 +48,10 @@ final class PatchConvolution {
     for buffer in results { buffer.grow(to: Self.rows * columns) }
     if precision == .bf16 { for buffer in pairs { buffer.grow(to: block / 2) } }
     guard shards > 0 else { return }
+    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
     for buffer in panels { buffer.grow(to: Self.gradientDepth * Self.gradientSide) }
     let gradient = Gradient(shape: shape)
-    if gradient.isOfManyPixels {
-      partials.reserve(weightCount: shape.weightCount, shards: shards)
-      for buffer in results { buffer.grow(to: Self.gradientSide * Self.gradientSide) }
-    }
+    if gradient.isOfManyPixels { partials.reserve(Blocks(gradient, atLeast: 1).largest, shards: shards) }
   }
 
   // MARK: Forward and input gradient
@@ -80,13 +77,13 @@ final class PatchConvolution {
   /// - Parameter packed: as ``freeze(_:of:)`` made them.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    ending: Ending, into y: UnsafeMutablePointer<Float>
   ) throws {
-    try multiply(pass(shape).forward, images: images, x: x, packed: packed, into: y)
+    try multiply(pass(shape).forward, images: images, x: x, packed: packed, ending: ending, into: y)
   }
 
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).inputGradient
@@ -95,7 +92,7 @@ final class PatchConvolution {
       try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
     }
     try pack(weights, for: products, into: self.weights.pointer)
-    try multiply(products, images: images, x: dy, packed: self.weights.pointer, into: dx)
+    try multiply(products, images: images, columns: channels, x: dy, packed: self.weights.pointer, into: dx)
   }
 
   private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {
@@ -141,27 +138,28 @@ final class PatchConvolution {
   }
 
   private func multiply(
-    _ products: [PatchProduct], images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
     for product in products {
       let rows = images * product.rowsPerImage
       let blocks = parts(of: rows, size: Self.rows)
+      let columns = columns ?? product.columns
       if isOfFewPlaces(product, images: images) {
         try gather(product, rows: rows, x: x)
-        let wide = parts(of: product.columns, size: Self.fewColumns)
+        let wide = parts(of: columns, size: Self.fewColumns)
         try team.run(blocks * wide) { item, thread in
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
-            columns: panelRange(item / blocks, of: wide, columns: product.columns), x: x, isGathered: true,
-            packed: start, thread: thread, into: y)
+            columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
+            packed: start, ending: ending, thread: thread, into: y)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
-            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<product.columns, x: x,
-            isGathered: false, packed: start, thread: thread, into: y)
+            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
+            isGathered: false, packed: start, ending: ending, thread: thread, into: y)
         }
       }
       start += packedCount(product)
@@ -226,7 +224,7 @@ final class PatchConvolution {
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
-    packed: UnsafePointer<Float>, thread: Int, into y: UnsafeMutablePointer<Float>
+    packed: UnsafePointer<Float>, ending: Ending?, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
@@ -267,7 +265,11 @@ final class PatchConvolution {
           some.count, target, stride, adding)
       }
     }
-    if !product.isDense {
+    if product.isDense {
+      ending?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
+    } else {
+      // What is upsampled here has no residual.
+      ending?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
       rd_place_rows(
         target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, y + columns.lowerBound,
         product.targetHeight, product.targetWidth, width, product.targetStride, product.targetTop, product.targetLeft)
@@ -284,8 +286,8 @@ final class PatchConvolution {
     var columns: Int { shape.weightCount / rows }
     var pixels: Int { shape.isTransposed ? shape.inputPixels : shape.outputPixels }
 
-    /// Whether there are so many pixels, and so few weights, that a shard's partial sums are best made as a whole.
-    var isOfManyPixels: Bool { pixels >= 1024 && shape.weightCount <= 1 << 20 }
+    /// Whether there are so many pixels that each shard is work enough for a thread.
+    var isOfManyPixels: Bool { pixels >= 1024 }
   }
 
   /// The matrix in blocks, so many that all threads have work.
@@ -326,7 +328,11 @@ final class PatchConvolution {
 
   func largestBlock(_ shape: ConvolutionShape) -> Int {
     let gradient = Gradient(shape: shape)
-    return gradient.isOfManyPixels ? min(ShardPartials.block, shape.weightCount) : blocks(gradient).largest
+    guard gradient.isOfManyPixels else { return blocks(gradient).largest }
+    let blocks = Blocks(gradient, atLeast: 1)
+    return (0..<blocks.count).reduce(0) {
+      max($0, partials.largestPart(of: blocks.place(blocks[$1].rows, blocks[$1].columns)))
+    }
   }
 
   func weightGradient(
@@ -348,12 +354,10 @@ final class PatchConvolution {
     }
     if gradient.isOfManyPixels {
       let blocks = Blocks(gradient, atLeast: parts(of: team.count, size: shards.count))
-      try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
-        images, item, thread, partial in
-        let (rows, columns) = blocks[item]
-        let output = results[thread].pointer
-        product(images, rows, columns, thread: thread, into: output)
-        blocks.place(rows, columns).scatter(output, to: partial)
+      try partials.weightGradient(
+        shards: shards, blocks: blocks.count, block: { blocks.place(blocks[$0].rows, blocks[$0].columns) }, sum: sum
+      ) { images, item, thread, partial in
+        product(images, blocks[item].rows, blocks[item].columns, thread: thread, into: partial)
       }
     } else {
       let blocks = blocks(gradient)

@@ -90,24 +90,25 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape, frozen: true) {
-      try winograd.forward(shape, images: images, x: x, weights: weights.buffer.pointer, into: y)
+      try winograd.forward(
+        shape, images: images, x: x, weights: weights.buffer.pointer, ending: ending, into: y)
     } else {
-      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, into: y)
+      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
     }
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape) {
-      try winograd.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+      try winograd.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
     } else {
-      try patches.inputGradient(shape, images: images, dy: dy, weights: weights, into: dx)
+      try patches.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
     }
   }
 

@@ -80,8 +80,9 @@ final class WinogradConvolution {
     let (input, output) = (shape.inputChannels, shape.outputChannels)
     let tiling = Tiling(shape)
     let tiles = images * tiling.perImage
-    let channels = max(input, output)
     let isTraining = shards > 0
+    // An input gradient goes the other way.
+    let channels = isTraining ? max(input, output) : input
     if areMany(tiles) {
       shared.grow(to: Self.room(max(input * panelColumns(output), isTraining ? output * panelColumns(input) : 0)))
       for buffer in first { buffer.grow(to: tiling.room(Self.tiles * channels)) }
@@ -89,7 +90,7 @@ final class WinogradConvolution {
     // A rank may have fewer images in the last step of an epoch.
     shared.grow(to: tiling.room(min(tiles, Self.tiles * max(team.count, 2)) * channels))
     for buffer in second { buffer.grow(to: Self.room(Self.channels * Self.channels)) }
-    for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(channels))) }
+    for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(max(input, output)))) }
     guard isTraining else { return }
     turned.grow(to: shape.weightCount)
     let block = weightBlock(shape, shards: shards)
@@ -97,7 +98,7 @@ final class WinogradConvolution {
     if Self.isLarge(shape) {
       for buffer in first { buffer.grow(to: tiling.room(Self.tiles * block.inputs)) }
       for buffer in second { buffer.grow(to: tiling.room(Self.tiles * block.outputs)) }
-      partials.reserve(weightCount: shape.weightCount, shards: shards)
+      partials.reserve(9 * block.inputs * block.outputs, shards: shards)
     } else {
       shared.grow(to: tiling.room(tiles * input))
       sharedGradients.grow(to: tiling.room(tiles * panelColumns(output)))
@@ -109,27 +110,29 @@ final class WinogradConvolution {
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images), x: x, weights: weights, into: y)
+      Pass(shape, from: shape.input, to: shape.output, images: images, ending: ending), x: x, weights: weights, into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into dx: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
-    let blocks = parts(of: input, size: Self.channels)
+    let blocks = parts(of: channels, size: Self.channels)
     try team.run(9 * blocks) { item, _ in
-      let (tap, rows) = (item / blocks, evenRange(item % blocks, of: blocks, count: input))
+      let (tap, rows) = (item / blocks, evenRange(item % blocks, of: blocks, count: channels))
       rd_transpose(
         weights + (tap * input + rows.lowerBound) * output, output, rows.count, output,
-        turned + (8 - tap) * input * output + rows.lowerBound, input)
+        turned + (8 - tap) * channels * output + rows.lowerBound, channels)
     }
     try convolve(
-      Pass(shape, from: shape.output, to: shape.input, images: images, isGradient: true), x: dy, weights: turned,
+      Pass(
+        shape, from: shape.output, to: shape.input, images: images, outputs: channels, isGradient: true), x: dy,
+      weights: turned,
       into: dx)
   }
 
@@ -140,19 +143,23 @@ final class WinogradConvolution {
     let tiling: Tiling
     let tiles: Int
     private let isStridedGradient: Bool
+    private let ending: Ending?
 
     var input: Int { source.channels }
-    var output: Int { target.channels }
+    /// Channels of the target that are computed.
+    let output: Int
 
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
-      isGradient: Bool = false
+      outputs: Int? = nil, isGradient: Bool = false, ending: Ending? = nil
     ) {
       self.source = source
       self.target = target
+      output = outputs ?? target.channels
       tiling = Tiling(shape)
       tiles = images * tiling.perImage
       isStridedGradient = isGradient && shape.stride == 2
+      self.ending = ending
     }
 
     /// Transforms some channels of some tiles of the source.
@@ -179,12 +186,14 @@ final class WinogradConvolution {
     ) {
       if isStridedGradient {
         rd_winograd_strided_input_gradient(
-          planes, plane, channels.count, target.height, target.width, output, channels.count, tiling.high, tiling.wide,
+          planes, plane, channels.count, target.height, target.width, target.channels, channels.count, tiling.high,
+          tiling.wide,
           tiles.lowerBound, tiles.count, y + channels.lowerBound)
       } else {
         rd_winograd_output(
-          tiling.stride, planes, plane, channels.count, target.height, target.width, output, channels.count,
-          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, y + channels.lowerBound)
+          tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
+          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
+          ending?.residual.map { $0 + channels.lowerBound }, ending?.relu == true ? 1 : 0, y + channels.lowerBound)
       }
     }
   }
@@ -279,7 +288,9 @@ final class WinogradConvolution {
   private static func isLarge(_ shape: ConvolutionShape) -> Bool { Tiling(shape).perImage >= 16 }
 
   func largestBlock(_ shape: ConvolutionShape) -> Int {
-    Self.isLarge(shape) ? min(ShardPartials.block, shape.weightCount) : 9 * Self.channels * Self.channels
+    let blocks = Blocks(shape, weightBlock(shape, shards: .max))
+    let all = (0..<blocks.count).map { WeightBlock(inputs: blocks[$0].inputs, outputs: blocks[$0].outputs, of: shape) }
+    return all.reduce(0) { max($0, Self.isLarge(shape) ? partials.largestPart(of: $1) : $1.count) }
   }
 
   /// The channels of a block of weights. Large blocks save transforms, but all threads should have one.
@@ -289,7 +300,8 @@ final class WinogradConvolution {
     let isShort = Tiling(shape).perImage < Self.tiles
     var block = (inputs: 2 * Self.channels, outputs: isShort ? Self.channels : 2 * Self.channels)
     func count() -> Int {
-      shards * parts(of: shape.inputChannels, size: block.inputs) * parts(of: shape.outputChannels, size: block.outputs)
+      min(shards, team.count) * parts(of: shape.inputChannels, size: block.inputs)
+        * parts(of: shape.outputChannels, size: block.outputs)
     }
     while count() < team.count, block.outputs > panelWidth {
       block = block.inputs > block.outputs ? (block.inputs / 2, block.outputs) : (block.inputs, block.outputs / 2)
@@ -335,8 +347,10 @@ final class WinogradConvolution {
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
-    try partials.weightGradient(shape, shards: shards, blocks: blocks.count, sum: sum) {
-      images, item, thread, partial in
+    try partials.weightGradient(
+      shards: shards, blocks: blocks.count,
+      block: { WeightBlock(inputs: blocks[$0].inputs, outputs: blocks[$0].outputs, of: shape) }, sum: sum
+    ) { images, item, thread, partial in
       let (inputs, outputs) = blocks[item]
       let (v, d, m) = (first[thread].pointer, second[thread].pointer, products[thread].pointer)
       let productPlane = inputs.count * outputs.count + Self.gap
@@ -356,9 +370,7 @@ final class WinogradConvolution {
           inputs: inputs.count, outputs: outputs.count, tiles: tiles, into: m, plane: productPlane,
           adding: start > own.lowerBound)
       }
-      let dense = v
-      rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, dense)
-      WeightBlock(inputs: inputs, outputs: outputs, of: shape).scatter(dense, to: partial)
+      rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
     }
   }
 

@@ -62,7 +62,8 @@ private final class Layer {
   }
 
   func inputGradient() throws {
-    try engine.inputGradient(shape, images: batch, dy: dy.pointer, weights: weights.pointer, into: dx.pointer)
+    try engine.inputGradient(
+      shape, images: batch, channels: shape.inputChannels, dy: dy.pointer, weights: weights.pointer, into: dx.pointer)
   }
 
   /// Added up over the shards, as in training.

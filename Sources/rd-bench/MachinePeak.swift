@@ -4,7 +4,8 @@ import Foundation
 import Numerics
 
 extension Report {
-  /// Measures what the cores reach in matrix products, which is what shares of the peak refer to. Collective.
+  /// Measures what the cores reach in matrix products, which is what shares of the peak refer to. To be
+  /// called last, since it takes memory. Collective.
   mutating func measurePeak(on team: ThreadTeam, over communicator: any Communicator = LocalCommunicator()) throws {
     try communicator.barrier()
     peakGflops = try communicator.gathered(try matrixProductGflops(on: team)).reduce(0, +)

@@ -47,10 +47,10 @@ struct Layers: ParsableCommand {
     let team = ThreadTeam(count: try common.threadCount(over: LocalCommunicator()))
     defer { team.finish() }
     var report = Report("layers", Settings(model, training, threads: team.count))
-    try report.measurePeak(on: team)
     try measureLayers(
       model.architecture, engine: try model.startEngine(on: team), batch: training.batch, shards: training.shards,
       repeats: repeats, into: &report)
+    try report.measurePeak(on: team)
     try common.publish(report)
   }
 }
@@ -80,11 +80,11 @@ struct Step: ParsableCommand {
       settings.ranks = communicator.size
       settings.featureCache = featureCache
       var report = Report("step", settings)
-      try report.measurePeak(on: team, over: communicator)
       let benchmark = try communicator.agree {
         try StepBenchmark(model, training, keepsFeatures: featureCache, team: team, communicator: communicator)
       }
       try benchmark.measure(timing, into: &report)
+      try report.measurePeak(on: team, over: communicator)
       if communicator.rank == 0 { try common.publish(report) }
     }
   }
@@ -102,8 +102,8 @@ struct Inference: ParsableCommand {
     let team = ThreadTeam(count: try common.threadCount(over: LocalCommunicator()))
     defer { team.finish() }
     var report = Report("inference", Settings(model, threads: team.count))
-    try report.measurePeak(on: team)
     try measureInference(model, team: team, timing, into: &report)
+    try report.measurePeak(on: team)
     try common.publish(report)
   }
 }

@@ -12,7 +12,13 @@ struct Report: Encodable {
   let core = String(cString: openblas_get_corename())
   let instructions = Instructions.best.description
   /// Of matrix products on the same cores in the same run.
-  var peakGflops: Double?
+  var peakGflops: Double? {
+    didSet {
+      for index in rows.indices {
+        rows[index].shareOfPeak = rows[index].gflops.flatMap { gflops in peakGflops.map { gflops / $0 } }
+      }
+    }
+  }
   var copyGigabytesPerSecond: Double?
   /// Of what was timed as a whole.
   var imagesPerSecond: Double?
@@ -27,7 +33,7 @@ struct Report: Encodable {
     let minimumSeconds: Double
     /// From the median.
     let gflops: Double?
-    let shareOfPeak: Double?
+    fileprivate(set) var shareOfPeak: Double?
     /// How often the networks have such a convolution.
     let uses: Int?
   }
@@ -43,7 +49,7 @@ struct Report: Encodable {
     rows.append(
       Row(
         name: name, medianSeconds: median(samples), minimumSeconds: samples.min() ?? .nan, gflops: gflops,
-        shareOfPeak: gflops.flatMap { gflops in peakGflops.map { gflops / $0 } }, uses: uses))
+        uses: uses))
   }
 
   var json: Data {

@@ -1,0 +1,2 @@
+// Not among what Swift's Glibc module holds.
+#include <malloc.h>
