@@ -21,7 +21,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let matrix = PatchMatrix(shape)
     for buffer in patches { buffer.grow(to: matrix.rows * matrix.depth) }
-    partials.reserve(shape.weightCount, shards: shards)
+    if shards > 0 { partials.reserve(shape.weightCount, shards: shards) }
   }
 
   public func forward(
