@@ -222,7 +222,7 @@ void rd_pack_paired_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t colum
   for (ptrdiff_t column = 0; column < columns; column += PANEL, panels += panel_stride) {
     ptrdiff_t width = columns - column < PANEL ? columns - column : PANEL;
     const float *source = b + column * column_stride;
-    if (width < PANEL) memset(panels, 0, sizeof(uint32_t) * (rows + 1) / 2 * PANEL);
+    if (width < PANEL) memset(panels, 0, sizeof(uint32_t) * ((rows + 1) / 2) * PANEL);
     if (column_stride == 1) {
       rd_pair_rows(source, row_stride, rows, width, panels, PANEL);
       continue;

@@ -20,32 +20,44 @@ public struct ShardAccumulator: Sendable {
   ///   - scratch: `scratchBuffers * count` elements.
   ///   - result: for each node, `count` elements; they need no initial value.
   ///   - stride: the distance between two nodes in `result`, in elements.
-  ///   - partial: writes all `count` elements of a shard's partial result. It is called once for each shard of the rank, in order.
+  ///   - partial: gives all `count` elements of a shard's partial result, in `room` or where they are. It is called once for each shard of the
+  ///     rank, in order.
   public func accumulate(
     count: Int, scratch: UnsafeMutablePointer<Float>, into result: UnsafeMutablePointer<Float>, stride: Int,
-    partial: (_ shard: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
+    partial: (_ shard: Int, _ room: UnsafeMutablePointer<Float>) throws -> UnsafePointer<Float>
   ) rethrows {
     for index in nodes.indices {
-      try sum(
-        level: nodes[index].level, shards: nodes[index].shards, count: count, scratch: scratch,
-        into: result + index * stride, partial: partial)
+      let target = result + index * stride
+      let sum = try sum(
+        level: nodes[index].level, shards: nodes[index].shards, count: count, room: target, scratch: scratch,
+        partial: partial)
+      copy(sum, to: target, count: count)
     }
   }
 
+  /// - Returns: where the sum is: in `room`, or where a single shard's partial result is.
   private func sum(
-    level: Int, shards: Range<Int>, count: Int, scratch: UnsafeMutablePointer<Float>,
-    into result: UnsafeMutablePointer<Float>, partial: (Int, UnsafeMutablePointer<Float>) throws -> Void
-  ) rethrows {
-    if shards.count == 1 { return try partial(shards.lowerBound, result) }
+    level: Int, shards: Range<Int>, count: Int, room: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
+    partial: (_ shard: Int, _ room: UnsafeMutablePointer<Float>) throws -> UnsafePointer<Float>
+  ) rethrows -> UnsafePointer<Float> {
+    if shards.count == 1 { return try partial(shards.lowerBound, room) }
     let middle = min(shards.lowerBound + 1 << (level - 1), shards.upperBound)
-    try sum(
-      level: level - 1, shards: shards.lowerBound..<middle, count: count, scratch: scratch, into: result,
+    let left = try sum(
+      level: level - 1, shards: shards.lowerBound..<middle, count: count, room: room, scratch: scratch,
       partial: partial)
-    guard middle < shards.upperBound else { return }
+    guard middle < shards.upperBound else { return left }
     // The left half is done with its scratch; the right half has one buffer less, and needs one less.
-    try sum(
-      level: level - 1, shards: middle..<shards.upperBound, count: count, scratch: scratch + count, into: scratch,
+    let right = try sum(
+      level: level - 1, shards: middle..<shards.upperBound, count: count, room: scratch, scratch: scratch + count,
       partial: partial)
-    add(scratch, to: result, count: count)
+    for index in 0..<count { room[index] = left[index] + right[index] }
+    return UnsafePointer(room)
   }
+}
+
+/// Not to be inlined, for the reason that ``ShardReduction`` gives for its own.
+@inline(never)
+private func copy(_ values: UnsafePointer<Float>, to target: UnsafeMutablePointer<Float>, count: Int) {
+  if values != UnsafePointer(target) { target.update(from: values, count: count) }
 }

@@ -3,7 +3,7 @@ import Diagnostics
 import Numerics
 
 /// Makes sure that all ranks' engines give the same bits, by a convolution of each kind. Collective.
-/// - Throws: `Failure(.configuration)` that names the ranks that differ.
+/// - Throws: `Failure(.badData)` that names the ranks that differ.
 public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator: any Communicator) throws {
   let side = 16
   let shapes = [

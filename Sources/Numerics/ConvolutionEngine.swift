@@ -35,7 +35,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
   /// - Parameters:
   ///   - shards: the images of each shard.
-  ///   - sum: called for every block of the weights, on any thread; it calls `partial` once for every shard, in order, and adds what that writes.
+  ///   - sum: called for every block of the weights, on any thread; it calls `partial` once for every shard, in order, and adds what that gives.
   func weightGradient(
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void) throws
@@ -93,8 +93,8 @@ extension ConvolutionEngine {
   }
 }
 
-/// Writes one shard's partial sum of a block, densely.
-public typealias ShardPartial = (_ shard: Int, _ output: UnsafeMutablePointer<Float>) throws -> Void
+/// Gives one shard's partial sum of a block, densely: in `room`, or where it is.
+public typealias ShardPartial = (_ shard: Int, _ room: UnsafeMutablePointer<Float>) throws -> UnsafePointer<Float>
 
 /// A part of a convolution's weights: `slices` x `rows` runs of `columns` weights.
 public struct WeightBlock: Sendable {

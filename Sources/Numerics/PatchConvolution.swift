@@ -367,9 +367,10 @@ final class PatchConvolution {
       let blocks = blocks(gradient)
       try team.run(blocks.count) { item, thread in
         let (rows, columns) = blocks[item]
-        try sum(blocks.place(rows, columns), thread) { shard, output in
-          if shards[shard].isEmpty { output.update(repeating: 0, count: rows.count * columns.count) }
-          product(shards[shard], rows, columns, thread: thread, into: output)
+        try sum(blocks.place(rows, columns), thread) { shard, room in
+          if shards[shard].isEmpty { room.update(repeating: 0, count: rows.count * columns.count) }
+          product(shards[shard], rows, columns, thread: thread, into: room)
+          return UnsafePointer(room)
         }
       }
     }

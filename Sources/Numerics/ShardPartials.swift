@@ -45,12 +45,10 @@ final class ShardPartials {
         let item = index / split
         let (part, offset) = block(first + item).part(index % split, of: split)
         if part.count == 0 { return }
-        try sum(part, thread) { shard, output in
-          if shards[shard].isEmpty {
-            output.update(repeating: 0, count: part.count)
-          } else {
-            output.update(from: place(item, shard) + offset, count: part.count)
-          }
+        try sum(part, thread) { shard, room in
+          if !shards[shard].isEmpty { return UnsafePointer(place(item, shard) + offset) }
+          room.update(repeating: 0, count: part.count)
+          return UnsafePointer(room)
         }
       }
     }

@@ -399,15 +399,19 @@ final class WinogradConvolution {
       let m = products[thread].pointer
       let productPlane = inputs.count * outputs.count + Self.gap
       let weights = WeightBlock(inputs: inputs, outputs: outputs, of: shape)
-      try sum(weights, thread) { shard, partial in
+      try sum(weights, thread) { shard, room in
         let tiles = shards[shard].lowerBound * tiling.perImage..<shards[shard].upperBound * tiling.perImage
-        if tiles.isEmpty { return partial.update(repeating: 0, count: weights.count) }
+        if tiles.isEmpty {
+          room.update(repeating: 0, count: weights.count)
+          return UnsafePointer(room)
+        }
         addPlanes(
           tiling, v + tiles.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
           d + outputs.lowerBound * count + tiles.lowerBound * panelWidth, plane: gradientPlane,
           panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, tiles: tiles.count, into: m,
           plane: productPlane, adding: false)
-        rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
+        rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, room)
+        return UnsafePointer(room)
       }
     }
   }

@@ -175,96 +175,126 @@ import Testing
     (0..<exponent).reduce(1) { product, _ in product * base }
   }
 
-  struct Patches: Sendable {
-    var height: Int, width: Int, channels: Int, kernel: Int, stride: Int, padding: Int
-    var outHeight: Int { (height + 2 * padding - kernel) / stride + 1 }
-    var outWidth: Int { (width + 2 * padding - kernel) / stride + 1 }
-  }
-
-  private static let patches = [
-    Patches(height: 5, width: 7, channels: 3, kernel: 3, stride: 1, padding: 1),
-    Patches(height: 6, width: 5, channels: 19, kernel: 3, stride: 2, padding: 1),
-    Patches(height: 9, width: 8, channels: 3, kernel: 7, stride: 2, padding: 3),
-    Patches(height: 4, width: 6, channels: 2, kernel: 1, stride: 2, padding: 0),
-    Patches(height: 1, width: 1, channels: 2, kernel: 7, stride: 2, padding: 3),
-  ]
-
-  /// The patch matrix element by element, parts of its rows and columns, and the adjoint: <P x, p> = <x, P* p>.
-  @Test(arguments: patches)
-  func patchMatrixItsPartsAndItsAdjoint(_ p: Patches) {
+  /// Windows over the images of a batch. They need not be square, nor cover the image.
+  struct Windows: Sendable {
+    var height: Int, width: Int, channels: Int
+    var windowHeight: Int, windowWidth: Int, stride: Int, top: Int, left: Int
+    var rowsHigh: Int, rowsWide: Int
     let images = 2
-    let x = randomNumbers(images * p.height * p.width * p.channels, seed: 1)
-    let rows = images * p.outHeight * p.outWidth
-    let columns = p.kernel * p.kernel * p.channels
-    func value(_ row: Int, _ ky: Int, _ kx: Int, _ c: Int) -> Float {
-      let pixel = row % (p.outHeight * p.outWidth)
-      let y = pixel / p.outWidth * p.stride + ky - p.padding
-      let x0 = pixel % p.outWidth * p.stride + kx - p.padding
-      guard y >= 0, y < p.height, x0 >= 0, x0 < p.width else { return 0 }
-      return x[((row / (p.outHeight * p.outWidth) * p.height + y) * p.width + x0) * p.channels + c]
+    var rows: Int { images * rowsHigh * rowsWide }
+    var columns: Int { windowHeight * windowWidth * channels }
+
+    init(
+      _ height: Int, _ width: Int, channels: Int, windows: (Int, Int), stride: Int, from: (Int, Int), places: (Int, Int)
+    ) {
+      (self.height, self.width, self.channels, self.stride) = (height, width, channels, stride)
+      (windowHeight, windowWidth) = windows
+      (top, left) = from
+      (rowsHigh, rowsWide) = places
     }
-    var matrix = [Float](repeating: .nan, count: rows * columns)
-    rd_patches(
-      x, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, 0, rows, &matrix)
-    var expected: [Float] = []
-    for row in 0..<rows {
-      for ky in 0..<p.kernel {
-        for kx in 0..<p.kernel { for c in 0..<p.channels { expected.append(value(row, ky, kx, c)) } }
+
+    /// Those of a convolution.
+    init(_ height: Int, _ width: Int, channels: Int, kernel: Int, stride: Int, padding: Int) {
+      func places(_ side: Int) -> Int { (side + 2 * padding - kernel) / stride + 1 }
+      self.init(
+        height, width, channels: channels, windows: (kernel, kernel), stride: stride, from: (-padding, -padding),
+        places: (places(height), places(width)))
+    }
+
+    /// The patch matrix by its definition.
+    func matrix(_ x: [Float]) -> [Float] {
+      (0..<rows * columns).map { index in
+        let (row, column) = (index / columns, index % columns)
+        let tap = column / channels
+        let i = row / rowsWide % rowsHigh * stride + top + tap / windowWidth
+        let j = row % rowsWide * stride + left + tap % windowWidth
+        guard i >= 0, i < height, j >= 0, j < width else { return 0 }
+        return x[((row / (rowsHigh * rowsWide) * height + i) * width + j) * channels + column % channels]
       }
     }
-    #expect(matrix == expected)
 
-    let (first, some) = (rows / 3, rows - rows / 3)
-    var part = [Float](repeating: .nan, count: some * columns)
-    rd_patches(
-      x, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, first, some, &part)
-    #expect(part == Array(expected[(first * columns)...]))
+    func patches(_ x: [Float], rows: Range<Int>, columns: Range<Int>) -> [Float] {
+      var patches = [Float](repeating: .nan, count: rows.count * columns.count + 1)
+      rd_patches(
+        x, height, width, channels, windowWidth, stride, top, left, rowsHigh, rowsWide, rows.lowerBound, rows.count,
+        columns.lowerBound, columns.count, &patches)
+      #expect(patches.removeLast().isNaN)
+      return patches
+    }
+  }
 
+  private static let convolutions = [
+    Windows(5, 7, channels: 3, kernel: 3, stride: 1, padding: 1),
+    Windows(6, 5, channels: 19, kernel: 3, stride: 2, padding: 1),
+    Windows(9, 8, channels: 3, kernel: 7, stride: 2, padding: 3),
+    Windows(4, 6, channels: 2, kernel: 1, stride: 2, padding: 0),
+    Windows(1, 1, channels: 2, kernel: 7, stride: 2, padding: 3),
+  ]
+
+  private static let otherWindows = [
+    Windows(5, 6, channels: 4, windows: (1, 2), stride: 1, from: (0, 0), places: (5, 6)),
+    Windows(5, 6, channels: 3, windows: (2, 1), stride: 1, from: (1, -1), places: (4, 8)),
+    Windows(7, 4, channels: 5, windows: (2, 4), stride: 3, from: (-2, 2), places: (3, 2)),
+    // Some beyond every edge.
+    Windows(3, 3, channels: 2, windows: (2, 3), stride: 1, from: (-4, -5), places: (11, 12)),
+  ]
+
+  /// The patch matrix element by element, and parts of its rows and columns.
+  @Test(arguments: convolutions + otherWindows)
+  func patchMatrixAndItsParts(_ windows: Windows) {
+    let x = randomNumbers(windows.images * windows.height * windows.width * windows.channels, seed: 1)
+    let (rows, columns, channels) = (windows.rows, windows.columns, windows.channels)
+    let expected = windows.matrix(x)
+    #expect(windows.patches(x, rows: 0..<rows, columns: 0..<columns) == expected)
     // From within a tap to within another, a whole tap, one column, none, and all.
     let ranges = [
-      (p.channels / 2)..<(columns - p.channels / 3), (columns - p.channels)..<columns, (columns - 1)..<columns, 0..<0,
+      (channels / 2)..<(columns - channels / 3), (columns - channels)..<columns, (columns - 1)..<columns, 0..<0,
       0..<columns,
     ]
-    for range in ranges {
-      var block = [Float](repeating: .nan, count: some * range.count)
-      rd_patch_columns(
-        x, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, first, some,
-        range.lowerBound, range.count, &block)
-      #expect(block == (first..<rows).flatMap { row in range.map { expected[row * columns + $0] } })
+    for some in [rows / 3..<rows, rows / 2..<rows / 2 + 1, 0..<0] {
+      for range in ranges {
+        let part = windows.patches(x, rows: some, columns: range)
+        #expect(part == some.flatMap { row in range.map { expected[row * columns + $0] } })
+      }
     }
+  }
 
-    let weights = randomNumbers(matrix.count, seed: 2)
+  /// <P x, p> = <x, P* p>
+  @Test(arguments: convolutions)
+  func adjointOfThePatches(_ windows: Windows) {
+    let x = randomNumbers(windows.images * windows.height * windows.width * windows.channels, seed: 1)
+    let matrix = windows.matrix(x)
+    let patches = randomNumbers(matrix.count, seed: 2)
     var dx = [Float](repeating: .nan, count: x.count)
     rd_patches_adjoint(
-      weights, p.height, p.width, p.channels, p.kernel, p.stride, p.padding, p.outHeight, p.outWidth, images, &dx)
-    let left = zip(matrix, weights).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+      patches, windows.height, windows.width, windows.channels, windows.windowHeight, windows.stride, -windows.top,
+      windows.rowsHigh, windows.rowsWide, windows.images, &dx)
+    let left = zip(matrix, patches).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     let right = zip(x, dx).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     #expect(abs(left - right) < 1e-4)
   }
 
-  /// Blocks of pixels land where they belong, and nothing else is written.
-  @Test(arguments: [1, 2, 4])
-  func patchesArePlacedAsBlocks(factor: Int) {
-    let (images, down, across, channels) = (2, 3, 5, 7)
-    let (rows, length) = (images * down * across, factor * factor * channels)
-    let patches = randomNumbers(rows * length, seed: 1)
+  /// Some rows land at their pixels, and nothing else is written.
+  @Test(arguments: [(1, 0, 0), (2, 0, 1), (2, 1, 0), (3, 2, 1)])
+  func rowsArePlaced(stride: Int, top: Int, left: Int) {
+    let (images, down, across, channels, columns) = (2, 3, 5, 7, 4)
+    let (height, width) = ((down - 1) * stride + top + 2, (across - 1) * stride + left + 1)
+    let rows = images * down * across
+    let values = randomNumbers(rows * columns, seed: 1)
     let (first, some) = (4, rows - 7)
-    var y = [Float](repeating: 7, count: rows * length)
-    patches.withUnsafeBufferPointer {
-      rd_place_patches($0.baseAddress.map { $0 + first * length }, across, channels, factor, first, some, &y)
+    var y = [Float](repeating: 7, count: images * height * width * channels)
+    var expected = y
+    values.withUnsafeBufferPointer {
+      rd_place_rows(
+        $0.baseAddress.map { $0 + first * columns }, columns, down, across, first, some, &y, height, width, channels,
+        stride, top, left)
     }
-    for row in 0..<rows {
-      let (image, block) = (row / (down * across), row % (down * across))
-      for (dy, dx) in (0..<factor).flatMap({ dy in (0..<factor).map { (dy, $0) } }) {
-        let line = (image * down + block / across) * factor + dy
-        let pixel = line * across * factor + block % across * factor + dx
-        for c in 0..<channels {
-          let isWritten = row >= first && row < first + some
-          let expected = patches[row * length + (dy * factor + dx) * channels + c]
-          #expect(y[pixel * channels + c] == (isWritten ? expected : 7))
-        }
-      }
+    for row in first..<first + some {
+      let (image, i, j) = (row / (down * across), row / across % down, row % across)
+      let pixel = (image * height + i * stride + top) * width + j * stride + left
+      for c in 0..<columns { expected[pixel * channels + c] = values[row * columns + c] }
     }
+    #expect(y == expected)
   }
 
   @Test(arguments: [(8, 8), (7, 5), (1, 1)])

@@ -83,17 +83,23 @@ struct Summary: Decodable, Sendable {
   func error(of values: [Float]) -> Double { values.withUnsafeBufferPointer { error(of: $0) } }
 }
 
-/// The two engines.
+/// The engines.
 enum EngineKind: CaseIterable, Sendable {
-  case openBLAS, oneDNN
+  case vector, vectorWithAVX2, vectorInBF16, openBLAS
 
-  static var available: [EngineKind] { DirectEngine.isAvailable ? allCases : [.openBLAS] }
+  /// Those that compute in single precision on this machine: what agrees with PyTorch.
+  static let exact = [vector, vectorWithAVX2, openBLAS].filter { $0 != .vectorWithAVX2 || Instructions.best > .avx2 }
 
   /// Gives `body` an engine whose threads end with it.
   func with<Result>(threads: Int, _ body: (any ConvolutionEngine) throws -> Result) throws -> Result {
     let team = ThreadTeam(count: threads)
     defer { team.finish() }
-    return try body(self == .openBLAS ? MatrixProductEngine(team: team) : DirectEngine(team: team))
+    return switch self {
+    case .vector: try body(VectorEngine(team: team))
+    case .vectorWithAVX2: try body(VectorEngine(team: team, instructions: .avx2))
+    case .vectorInBF16: try body(VectorEngine(team: team, precision: .bf16))
+    case .openBLAS: try body(MatrixProductEngine(team: team))
+    }
   }
 }
 

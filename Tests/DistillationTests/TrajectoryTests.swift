@@ -20,7 +20,7 @@ import Testing
     let lossesF8, float32LossesF8: Data
   }
 
-  @Test(arguments: 0..<2, EngineKind.available)
+  @Test(arguments: 0..<2, EngineKind.exact)
   func lossesFollowPyTorchs(index: Int, kind: EngineKind) throws {
     let cases = try fixture("trajectory", in: .module, as: [Case].self)
     #expect(cases.count == 2)

@@ -1,18 +1,20 @@
 import Distillation
-import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
 @testable import Numerics
 
-/// Both engines against the definition, and against each other.
+/// All engines against the definition, and against each other.
 @Suite struct EngineTests {
-  /// Every kind of layer; between them every way that an engine goes. The comments say which one the matrix products take.
+  /// Every kind of layer; between them every way that an engine goes. The comments say which one the vector engine takes.
   static let shapes: [ConvolutionShape] = [
-    // Winograd, all images' tiles together; sides that are and are not multiples of a tile.
+    // Winograd, few tiles; sides that are and are not multiples of a tile.
     shape(32, 32, 3, height: 8, width: 8), shape(40, 33, 3, height: 7, width: 9), shape(64, 32, 3, height: 1, width: 2),
-    // Winograd, an image in blocks of tiles.
+    // Winograd, many tiles.
     shape(32, 48, 3, height: 32, width: 32), shape(33, 32, 3, height: 37, width: 46),
+    // Winograd, several blocks of channels.
+    shape(130, 200, 3, height: 5, width: 4), shape(200, 130, 3, height: 16, width: 20),
     // Patches.
     shape(8, 16, 3, height: 6, width: 4), shape(31, 64, 3, height: 9, width: 7),
     shape(64, 31, 3, height: 16, width: 16),
@@ -26,34 +28,52 @@ import Testing
     shape(24, 16, 1, 2, height: 7, width: 7), shape(128, 160, 1, 2, height: 16, width: 16),
     // The stem.
     shape(3, 64, 7, 2, height: 32, width: 32), shape(3, 24, 7, 2, height: 17, width: 21),
+    // Depths and widths of more than one block.
+    shape(600, 40, 1, height: 6, width: 5), shape(40, 600, 1, height: 33, width: 32),
+    shape(150, 130, 3, 2, height: 9, width: 8),
     // Transposed.
     transposed(16, 24, height: 5, width: 3), transposed(64, 32, height: 8, width: 8),
     transposed(70, 3, height: 1, width: 4),
     transposed(48, 64, height: 24, width: 20),
   ]
 
-  @Test(arguments: shapes, EngineKind.available)
-  func agreesWithTheDefinition(shape: ConvolutionShape, kind: EngineKind) throws {
+  @Test(arguments: shapes)
+  func agreesWithTheDefinition(shape: ConvolutionShape) throws {
     let example = Example(shape, images: 3)
     for pass in Pass.allCases {
-      let error = relativeError(
-        try kind.with(threads: 2) { try example.run(pass, on: $0) }, example.definition(pass))
-      Measured.note("definition \(kind) \(WinogradConvolution.applies(to: shape) ? "3x3" : "other") \(pass)", error)
-      // Winograd's transforms round more than sums do.
-      let tolerance = kind == .openBLAS && WinogradConvolution.applies(to: shape) ? 1e-4 : 2e-5
-      #expect(error < tolerance, "\(shape.text), \(pass)")  // false for NaN too
+      let definition = example.definition(pass)
+      for kind in EngineKind.all {
+        let error = relativeError(try kind.with(threads: 2) { try example.run(pass, on: $0) }, definition)
+        Measured.note("definition \(kind) \(WinogradConvolution.applies(to: shape) ? "Winograd" : "") \(pass)", error)
+        #expect(error < kind.tolerance(shape), "\(kind), \(pass)")  // false for NaN too
+      }
+    }
+  }
+
+  /// Factors that bf16 can hold make the same sums in either precision.
+  @Test(arguments: shapes)
+  func bf16RoundsNothingButFactors(shape: ConvolutionShape) throws {
+    let example = Example(shape, images: 3, bits: 7)
+    for pass in Pass.allCases {
+      let definition = example.definition(pass)
+      for instructions in Instructions.available {
+        let error = relativeError(
+          try EngineKind.vector(.bf16, instructions).with(threads: 2) { try example.run(pass, on: $0) }, definition)
+        Measured.note("bf16 factors \(instructions) \(pass)", error)
+        #expect(error < EngineKind.vector(.fp32, instructions).tolerance(shape), "\(instructions), \(pass)")
+      }
     }
   }
 
   /// The partial sums of shards, one of which has no image, are those of their images.
-  @Test(arguments: shapes, EngineKind.available)
+  @Test(arguments: shapes, EngineKind.standard)
   func weightGradientsAreByShard(shape: ConvolutionShape, kind: EngineKind) throws {
     let example = Example(shape, images: 5)
     try kind.with(threads: 2) { engine in
       let shards = [0..<2, 2..<2, 2..<3, 3..<5]
       let partials = try example.run(.weightGradient, on: engine, shards: shards)
       for (index, shard) in shards.enumerated() {
-        let partial = partials[index * shape.weightCount..<(index + 1) * shape.weightCount]
+        let partial = Array(partials[index * shape.weightCount..<(index + 1) * shape.weightCount])
         if shard.isEmpty {
           #expect(partial.allSatisfy { $0 == 0 })
         } else {
@@ -63,18 +83,58 @@ import Testing
     }
   }
 
+  @Test(arguments: shapes)
+  func frozenWeightsChangeNothing(shape: ConvolutionShape) throws {
+    for kind in EngineKind.standard {
+      for images in [1, 4] {
+        let example = Example(shape, images: images)
+        try kind.with(threads: 2) { engine in
+          let isSame = sameBits(try example.runFrozen(on: engine), try example.run(.forward, on: engine))
+          #expect(isSame, "\(kind), \(images) images")
+        }
+      }
+    }
+  }
+
+  /// Blocks hold every weight once, whatever the threads and shards, and none is larger than was said.
+  @Test(arguments: shapes + networkShapes(imageSize: 32))
+  func blocksCoverTheWeights(shape: ConvolutionShape) throws {
+    for kind in EngineKind.standard {
+      for (threads, shards) in [(1, 1), (2, 1), (3, 2), (8, 1)] {
+        try kind.with(threads: threads) { engine in
+          engine.reserve(shape, images: 0, shards: shards)
+          let largest = engine.largestBlock(shape)
+          let weights = FloatBuffer(shape.weightCount)
+          let count = Mutex(0)
+          try engine.weightGradient(
+            shape, shards: Array(repeating: 0..<0, count: shards), x: weights.pointer, dy: weights.pointer
+          ) { block, _, _ in
+            let ones = [Float](repeating: 1, count: block.count)
+            block.scatter(ones, to: weights.pointer)
+            count.withLock { $0 += block.count }
+            precondition(block.count <= largest, "\(kind), \(threads) threads")
+          }
+          // So many, and all of them: none is there twice.
+          #expect(count.withLock { $0 } == shape.weightCount && weights.values.allSatisfy { $0 == 1 }, "\(kind)")
+        }
+      }
+    }
+  }
+
   /// All layers of all networks, at the size they train at.
-  @Test(
-    .enabled(if: DirectEngine.isAvailable, "this build holds no oneDNN"), arguments: Backbone.allCases)
-  func agreeOnEveryLayerOfTheNetworks(backbone: Backbone) throws {
-    for shape in networkShapes([backbone], imageSize: 256) {
-      let example = Example(shape, images: 1)
-      for pass in Pass.allCases {
-        let ours = try EngineKind.openBLAS.with(threads: 2) { try example.run(pass, on: $0) }
-        let oracle = try EngineKind.oneDNN.with(threads: 2) { try example.run(pass, on: $0) }
-        let error = relativeError(ours, oracle)
-        Measured.note("networks \(WinogradConvolution.applies(to: shape) ? "3x3" : "other") \(pass)", error)
-        #expect(error < 1e-4, "\(shape.text), \(pass)")
+  @Test(arguments: networkShapes(imageSize: 256))
+  func agreeOnEveryLayerOfTheNetworks(shape: ConvolutionShape) throws {
+    let example = Example(shape, images: 1)
+    for pass in Pass.allCases {
+      let plain = try EngineKind.openBLAS.with(threads: 1) { try example.run(pass, on: $0) }
+      for precision in Precision.allCases {
+        // All of Winograd is in fp32.
+        if precision == .bf16 && WinogradConvolution.applies(to: shape) { continue }
+        let kind = EngineKind.vector(precision, .best)
+        let error = relativeError(try kind.with(threads: 1) { try example.run(pass, on: $0) }, plain)
+        Measured.note(
+          "networks \(precision) \(WinogradConvolution.applies(to: shape) ? "Winograd" : "") \(pass)", error)
+        #expect(error < kind.tolerance(shape), "\(precision), \(pass)")
       }
     }
   }
@@ -91,6 +151,10 @@ func networkShapes(_ backbones: [Backbone] = Backbone.allCases, imageSize: Int) 
         return (architecture.teacherUnits + architecture.studentUnits).map(\.shape)
       }
   }.filter { seen.insert($0).inserted }
+}
+
+extension ConvolutionShape: CustomTestStringConvertible {
+  public var testDescription: String { text }
 }
 
 private func shape(

@@ -1,18 +1,47 @@
-import Numerics
+import Foundation
 import TestSupport
 
-/// The two engines, by what they are called in configuration files.
-enum EngineKind: String, CaseIterable, Sendable {
-  case openBLAS, oneDNN
+@testable import Numerics
 
-  static var available: [EngineKind] { DirectEngine.isAvailable ? allCases : [.openBLAS] }
+/// The engines in all their variants.
+enum EngineKind: Hashable, Sendable {
+  case openBLAS
+  case vector(Precision, Instructions)
+
+  /// As they come without being told more.
+  static let standard = [openBLAS, vector(.fp32, .best), vector(.bf16, .best)]
+  /// With all instructions that the processor has.
+  static let all =
+    [openBLAS] + Precision.allCases.flatMap { precision in Instructions.available.map { vector(precision, $0) } }
 
   /// Gives `body` an engine whose threads end with it.
   func with<Result>(threads: Int, _ body: (any ConvolutionEngine) throws -> Result) throws -> Result {
     let team = ThreadTeam(count: threads)
     defer { team.finish() }
-    return try body(self == .openBLAS ? MatrixProductEngine(team: team) : DirectEngine(team: team))
+    return switch self {
+    case .openBLAS: try body(MatrixProductEngine(team: team))
+    case .vector(let precision, let instructions):
+      try body(VectorEngine(team: team, precision: precision, instructions: instructions))
+    }
   }
+
+  /// The relative error that a layer's result may have, at most.
+  ///
+  /// A number loses at most 2^-8 of itself in bf16; uniform numbers typically 2^-8 / sqrt(7), and products sqrt(2) times as much. Losses are
+  /// independent, so a sum of products typically loses the same share of what it typically is: 2^-9. The largest of some millions is within
+  /// eight times that.
+  func tolerance(_ shape: ConvolutionShape) -> Double {
+    switch self {
+    // Winograd's transforms round more than sums do. They are in fp32 always.
+    case .vector where WinogradConvolution.applies(to: shape): 2e-4
+    case .vector(.bf16, _): 0x1p-6
+    default: 5e-5
+    }
+  }
+}
+
+extension Instructions {
+  static let available = allCases.filter { $0 <= best }
 }
 
 enum Pass: CaseIterable, Sendable { case forward, inputGradient, weightGradient }
@@ -23,12 +52,19 @@ struct Example: CustomStringConvertible {
   let images: Int
   let x, dy, weights: [Float]
 
-  init(_ shape: ConvolutionShape, images: Int) {
+  /// - Parameter bits: of each number's magnitude; 7 bits are what bf16 always holds.
+  init(_ shape: ConvolutionShape, images: Int, bits: Int = 23) {
+    func numbers(_ count: Int, seed: UInt64) -> [Float] {
+      let numbers = randomNumbers(count, seed: seed)
+      if bits == 23 { return numbers }
+      let unit = Float(sign: .plus, exponent: -bits, significand: 1)
+      return numbers.map { ($0 / unit).rounded() * unit }
+    }
     self.shape = shape
     self.images = images
-    x = randomNumbers(images * shape.inputCount, seed: 1)
-    dy = randomNumbers(images * shape.outputCount, seed: 2)
-    weights = randomNumbers(shape.weightCount, seed: 3)
+    x = numbers(images * shape.inputCount, seed: 1)
+    dy = numbers(images * shape.outputCount, seed: 2)
+    weights = numbers(shape.weightCount, seed: 3)
   }
 
   var description: String { "\(images) x \(shape.text)" }
@@ -62,7 +98,8 @@ struct Example: CustomStringConvertible {
       case .inputGradient: range.count * shape.inputCount
       case .weightGradient: shards.count * shape.weightCount
       }
-    var result = [Float](repeating: .nan, count: count) + [Float](repeating: 7, count: margin)
+    var result = [Float](repeating: .nan, count: count + margin)
+    for index in count..<count + margin { result[index] = 7 }
     try x.withUnsafeBufferPointer { x in
       try dy.withUnsafeBufferPointer { dy in
         try weights.withUnsafeBufferPointer { weights in
@@ -76,10 +113,17 @@ struct Example: CustomStringConvertible {
               try engine.inputGradient(shape, images: range.count, dy: dy, weights: weights, into: result)
             case .weightGradient:
               let largest = engine.largestBlock(shape)
-              try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, _, partial in
+              // Side by side for all threads.
+              let blocks = FloatBuffer(engine.team.count * (largest + margin))
+              try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
                 precondition(block.count <= largest)
+                let values = blocks.pointer + thread * (largest + margin)
                 for shard in shards.indices {
-                  try partial(shard, result + shard * shape.weightCount + block.lowerBound)
+                  values.update(repeating: .nan, count: block.count)
+                  (values + block.count).update(repeating: 7, count: margin)
+                  try partial(shard, values)
+                  precondition((0..<margin).allSatisfy { values[block.count + $0] == 7 }, "wrote beyond a block")
+                  block.scatter(values, to: result + shard * shape.weightCount)
                 }
               }
             }
@@ -88,7 +132,19 @@ struct Example: CustomStringConvertible {
       }
     }
     precondition(result.suffix(margin).allSatisfy { $0 == 7 }, "\(self), \(pass): wrote beyond the end")
-    return Array(result.dropLast(margin))
+    result.removeLast(margin)
+    return result
+  }
+}
+
+extension Example {
+  /// The forward pass with frozen weights.
+  func runFrozen(on engine: any ConvolutionEngine) throws -> [Float] {
+    let frozen = try engine.freeze(weights, of: shape)
+    engine.reserve(shape, images: images, shards: 0)
+    var result = [Float](repeating: .nan, count: images * shape.outputCount)
+    try engine.forward(shape, images: images, x: x, weights: frozen, into: &result)
+    return result
   }
 }
 
@@ -99,20 +155,24 @@ extension ConvolutionShape {
   }
 }
 
-/// The largest error, relative to the root mean square of what is expected; NaN where there is one.
+/// The largest error, relative to the root mean square of what is expected and not zero; NaN where there is one.
 func relativeError(_ values: [Float], _ expected: some Collection<some BinaryFloatingPoint>) -> Double {
   precondition(values.count == expected.count)
-  var (squares, largest, hasNaN) = (0.0, 0.0, false)
+  var (squares, count, largest, hasNaN) = (0.0, 0, 0.0, false)
   for (value, expected) in zip(values, expected) {
     let expected = Double(expected)
     let error = abs(Double(value) - expected)
     hasNaN = hasNaN || error.isNaN
     largest = max(largest, error)
     squares += expected * expected
+    count += expected == 0 ? 0 : 1
   }
-  return hasNaN ? .nan : largest / (squares / Double(values.count)).squareRoot()
+  return hasNaN ? .nan : largest / (squares / Double(max(count, 1))).squareRoot()
 }
 
-func sameBits(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Bool {
-  a.elementsEqual(b) { $0.bitPattern == $1.bitPattern }
+func sameBits(_ a: [Float], _ b: some Collection<Float>) -> Bool {
+  guard a.count == b.count else { return false }
+  return a.withUnsafeBytes { a in
+    b.withContiguousStorageIfAvailable { memcmp(a.baseAddress!, $0.baseAddress!, a.count) == 0 } ?? false
+  }
 }

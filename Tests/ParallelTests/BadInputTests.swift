@@ -1,4 +1,3 @@
-import COneDNN
 import Distillation
 import Foundation
 import TensorFiles
@@ -165,8 +164,27 @@ extension ParallelTests {
       try Self.expectFailure([], code: 74, saying: ["cannot be made"], output: folder("run/below"))
     }
 
-    @Test(.enabled(if: rd_dnn_available() == 0)) func anEngineThatIsNotBuiltIn() throws {
-      try Self.expectFailure(["--engine", "onednn"], code: 78, saying: ["oneDNN"])
+    @Test func aPrecisionThatTheEngineHasNot() throws {
+      try Self.expectFailure(
+        ["--engine", "openblas", "--precision", "bf16"], code: 78,
+        saying: ["the engine openblas computes in fp32 only", "use the engine vector"])
+    }
+
+    /// As on machines of two kinds: OpenBLAS takes its kernels after the processor.
+    @Test func ranksThatComputeDifferently() throws {
+      let folder = try TemporaryFolder()
+      let options = try Workplace.standardOptions() + ["--engine", "openblas", "--output", folder("run")]
+      let tool = try ToolProcess.builtTool("rd-train")
+      let outcome = try ToolProcess.run(
+        "rd-train", options + [":", "-n", "1", "env", "OPENBLAS_CORETYPE=Prescott", tool] + options, ranks: 1,
+        environment: ["OPENBLAS_CORETYPE": "Haswell"])
+      #expect(outcome.code == 65, "\(outcome.errors)")
+      for part in [
+        "the ranks differ in how their processors compute", "(OpenBLAS, Haswell): rank 0 ", "rank 1 ",
+        "use machines of one kind",
+      ] {
+        #expect(outcome.count(of: part) == 1, "\(part): \(outcome.errors)")
+      }
     }
   }
 }

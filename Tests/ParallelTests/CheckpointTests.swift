@@ -85,6 +85,8 @@ extension ParallelTests {
       Refusal(options: ["--image-size", "64"], parts: ["image_size", "32", "64"]),
       Refusal(options: ["--logical-shards", "4"], parts: ["logical_shards", "8", "4"]),
       Refusal(options: ["--learning-rate", "0.25"], parts: ["learning_rate", "0.005", "0.25"]),
+      Refusal(options: ["--engine", "openblas"], parts: ["engine", "vector", "openblas"]),
+      Refusal(options: ["--precision", "bf16"], parts: ["precision", "fp32", "bf16"]),
       Refusal(options: ["--teacher", "random:2"], code: 65, parts: ["random:2 is not the teacher"]),
     ]
 

@@ -1,4 +1,3 @@
-import COneDNN
 import Foundation
 import TestSupport
 import Testing
@@ -55,13 +54,11 @@ extension ParallelTests {
       #expect(run.steps == expected.steps)
     }
 
-    static let engines = rd_dnn_available() != 0 ? ["openblas", "onednn"] : ["openblas"]
-    static let variants =
-      [
-        ["--preset", "paper"], ["--bottleneck", "oce"], ["--bottleneck", "pretrained"],
-        ["--no-embed-teacher", "--logical-shards", "3", "--batch-size", "6"],
-        ["--image-size", "64", "--batch-size", "8"],
-      ] + engines.dropFirst().map { ["--engine", $0] }
+    static let variants = [
+      ["--preset", "paper"], ["--bottleneck", "oce"], ["--bottleneck", "pretrained"],
+      ["--no-embed-teacher", "--logical-shards", "3", "--batch-size", "6"],
+      ["--image-size", "64", "--batch-size", "8"],
+    ]
 
     @Test(arguments: variants)
     func variantsDoNotDependOnTheRanksEither(options: [String]) throws {
@@ -74,12 +71,24 @@ extension ParallelTests {
         alone.steps.first?.loss != (try Workplace.standard().steps.first?.loss) || options[0] == "--no-embed-teacher")
     }
 
-    /// OpenBLAS computes with what suits the processor: on one without 512-bit vectors that is Haswell's.
+    @Test(arguments: [["--engine", "openblas"], ["--precision", "bf16"]])
+    func noEngineDependsOnRanksOrThreads(options: [String]) throws {
+      let options = options + ["--max-steps", "2"]
+      let expected = try Workplace.trained(options)
+      #expect(expected.steps.first?.loss != (try Workplace.standard().steps.first?.loss))
+      for (ranks, threads) in [(2, 3), (5, 1)] {
+        let run = try Workplace.trained(options + ["--threads", "\(threads)"], ranks: ranks)
+        #expect(run.hashes == expected.hashes && run.hashes.count == 1, "\(threads) threads")
+        #expect(run.steps == expected.steps)
+      }
+    }
+
+    /// OpenBLAS takes its kernels after the processor.
     @Test(arguments: ["Haswell", "SkylakeX"].filter { $0 == "Haswell" || hasWideVectors })
     func everyKernelOfOpenBLASGivesTheSameBits(core: String) throws {
-      let environment = ["OPENBLAS_CORETYPE": core]
-      let alone = try Workplace.trained(["--max-steps", "1"], environment: environment)
-      let together = try Workplace.trained(["--max-steps", "1"], ranks: 3, environment: environment)
+      let (options, environment) = (["--engine", "openblas", "--max-steps", "1"], ["OPENBLAS_CORETYPE": core])
+      let alone = try Workplace.trained(options, environment: environment)
+      let together = try Workplace.trained(options, ranks: 3, environment: environment)
       #expect(alone.hashes == together.hashes)
       #expect(alone.steps == together.steps)
     }

@@ -114,6 +114,22 @@ extension ParallelTests {
       }
     }
 
+    @Test(arguments: [["--engine", "openblas"], ["--precision", "bf16"]])
+    func enginesAndPrecisionsCanBeChosen(options: [String]) throws {
+      let run = try Workplace.standard()
+      let one = try Self.evaluated(run.path, options)
+      let three = try Self.evaluated(run.path, options + ["--threads", "2"], ranks: 3)
+      #expect(one.metrics == three.metrics && one.scores == three.scores && one.mapHash == three.mapHash)
+      #expect(one.mapHash != (try Self.standard.get().mapHash))
+    }
+
+    @Test func aPrecisionThatTheEngineHasNot() throws {
+      let folder = try TemporaryFolder()
+      let outcome = try Self.evaluate(
+        Workplace.standard().path, ["--engine", "openblas", "--precision", "bf16"], ranks: 2, in: folder)
+      #expect(outcome.code == 78 && outcome.count(of: "openblas computes in fp32 only") == 1, "\(outcome.errors)")
+    }
+
     // MARK: Test sets that lack something
 
     /// A copy of the data set without training images.

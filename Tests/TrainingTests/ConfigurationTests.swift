@@ -1,6 +1,7 @@
 import Diagnostics
 import Distillation
 import Foundation
+import Numerics
 import TestSupport
 import Testing
 
@@ -67,7 +68,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.seed = 0
     expected.logicalShards = 3
     expected.threads = 2
-    expected.engine = .oneDNN
+    expected.engine = .openBLAS
+    expected.precision = .bf16
     expected.featureCache = .bytes(4 << 30)
     expected.resume = .file("a b/step-00000010.h5")
     expected.checkpointEvery = .steps(500)
@@ -95,7 +97,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         seed = 0
         logical_shards = 3
         threads = 2
-        engine = "onednn"
+        engine = "openblas"
+        precision = "bf16"
         feature_cache = "4GiB"
         resume = "a b/step-00000010.h5"
         checkpoint_every = "500 steps"
@@ -109,7 +112,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .data: "my data", .category: "metal nut", .output: "out", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
-      .seed: "0", .logicalShards: "3", .threads: "2", .engine: "onednn", .featureCache: "4 GiB",
+      .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
       .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
       .statistics: "checkpoint",
     ]
@@ -153,7 +156,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "max_steps = 0", "batch_size = 0", "batch_size = 1.5", "batch_size = 9223372036854775807", "learning_rate = 0",
     "learning_rate = -0.1", "learning_rate = nan", "learning_rate = inf", "adam_beta1 = 1", "adam_beta1 = -0.5",
     "adam_beta2 = 1.0", "adam_beta2 = nan", "seed = -1", "seed = 'x'", "logical_shards = 0", "threads = 0",
-    "engine = 'mkl'", "backbone = 'vgg16'", "backbone = 18", "preset = ''", "loss = 'mse'", "fusion = 'sum'",
+    "engine = 'mkl'", "engine = 'onednn'", "precision = 'fp16'", "precision = 16", "backbone = 'vgg16'",
+    "backbone = 18", "preset = ''", "loss = 'mse'", "fusion = 'sum'",
     "bottleneck = 'none'", "keep_checkpoints = 1", "checkpoint_every = 0", "checkpoint_every = '0 steps'",
     "checkpoint_every = '3 days'", "checkpoint_every = '3 epochs 2'", "checkpoint_every = 1.5",
     "checkpoint_every = ''", "resume = ''", "resume = true", "embed_teacher = 'yes'", "embed_teacher = 1",
@@ -321,7 +325,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         adam_beta2 = 0.999
         seed = 111
         logical_shards = 8
-        engine = "openblas"
+        engine = "vector"
+        precision = "fp32"
 
         """)
   }
@@ -351,7 +356,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     ("fusion = 'convolution'", "concatenation", "convolution"), ("bottleneck = 'oce'", "mff+oce", "oce"),
     ("image_size = 128", "256", "128"), ("batch_size = 8", "16", "8"), ("learning_rate = 0.001", "0.005", "0.001"),
     ("adam_beta1 = 0.9", "0.5", "0.9"), ("adam_beta2 = 0.99", "0.999", "0.99"), ("seed = 1", "111", "1"),
-    ("logical_shards = 4", "8", "4"), ("engine = 'onednn'", "openblas", "onednn"),
+    ("logical_shards = 4", "8", "4"), ("engine = 'openblas'", "vector", "openblas"),
+    ("precision = 'bf16'", "fp32", "bf16"),
   ])
   func whatMustNotDifferIsNamedWithBothValues(line: String, own: String, other: String) throws {
     let (one, two) = (try parse(""), try parse(line))
@@ -422,7 +428,8 @@ extension TrainingConfiguration {
     configuration.seed = UInt64.random(in: 0...UInt64(Int64.max), using: &random)
     configuration.logicalShards = Int.random(in: 1...65536, using: &random)
     configuration.threads = maybe(Int.random(in: 1...1024, using: &random))
-    configuration.engine = Engine.allCases.randomElement(using: &random) ?? .oneDNN
+    configuration.engine = Engine.allCases.randomElement(using: &random) ?? .openBLAS
+    configuration.precision = Precision.allCases.randomElement(using: &random) ?? .bf16
     configuration.featureCache =
       [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off
     configuration.resume = [.automatic, .never, .file("f" + path())].randomElement(using: &random) ?? .never

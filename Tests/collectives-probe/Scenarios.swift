@@ -88,8 +88,9 @@ public func reductions(
   var scratch = [Float](repeating: .nan, count: accumulator.scratchBuffers * gradientCount)
   var nodes = [Float](repeating: .nan, count: accumulator.nodes.count * gradientCount)
   accumulator.accumulate(count: gradientCount, scratch: &scratch, into: &nodes, stride: gradientCount) {
-    shard, output in
-    output.update(from: partialGradients(of: shard, count: gradientCount), count: gradientCount)
+    shard, room in
+    room.update(from: partialGradients(of: shard, count: gradientCount), count: gradientCount)
+    return UnsafePointer(room)
   }
   let reduction = GradientReduction(count: gradientCount, tree: tree, over: communicator, scratchBytes: scratchBytes)
   var gradients = [Float](repeating: .nan, count: gradientCount)
