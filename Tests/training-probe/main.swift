@@ -37,7 +37,7 @@ func countAllocations(_ engineName: String, _ precision: String, _ backbone: Str
     try adam.update(step: number)
   }
   rd_count_end()
-  print("\(rd_counted_allocations()) allocations, \(rd_counted_threads()) threads")
+  print(rd_counted_allocations(), rd_counted_large_allocations(), rd_counted_threads())
 }
 
 /// The most memory that a whole run of rd-train takes, in KiB.
