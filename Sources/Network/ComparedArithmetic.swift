@@ -22,6 +22,6 @@ public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator
     }
   }
   try communicator.compareAcrossRanks(
-    "\(hash.hexDigest().prefix(16)) (\(engine.name))", what: "how their processors compute",
+    String(hash.hexDigest().prefix(16)), what: "how their processors compute",
     hint: "use machines of one kind; with the engine openblas, set OPENBLAS_CORETYPE alike on all")
 }

@@ -55,6 +55,10 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   /// Whether a shape goes Winograd's way. It must be a matter of the shape alone, lest an image's bits depend on its company.
   /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few.
   private func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
+    Self.isFiltered(shape, precision, frozen: frozen)
+  }
+
+  static func isFiltered(_ shape: ConvolutionShape, _ precision: Precision, frozen: Bool = false) -> Bool {
     guard WinogradConvolution.applies(to: shape) else { return false }
     let tiles = WinogradConvolution.tilesPerImage(shape)
     // bf16 makes products twice as fast, and these stay in fp32.

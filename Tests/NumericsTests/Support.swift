@@ -33,7 +33,7 @@ enum EngineKind: Hashable, Sendable {
   func tolerance(_ shape: ConvolutionShape) -> Double {
     switch self {
     // Winograd's transforms round more than sums do. They are in fp32 always.
-    case .vector where WinogradConvolution.applies(to: shape): 2e-4
+    case .vector(let precision, _) where VectorEngine.isFiltered(shape, precision): 2e-4
     case .vector(.bf16, _): 0x1p-6
     default: 5e-5
     }
@@ -85,8 +85,10 @@ struct Example: CustomStringConvertible {
   /// margin that must stay as it was.
   /// - Parameter shards: of the weight gradient, counted from the first of the images; their partial sums follow each other. One of all
   ///   images without.
+  /// - Parameter channels: of the input gradient; all without.
   func run(
-    _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil
+    _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil,
+    channels: Int? = nil
   ) throws -> [Float] {
     let range = range ?? 0..<images
     let shards = shards ?? [0..<range.count]
@@ -110,7 +112,9 @@ struct Example: CustomStringConvertible {
             switch pass {
             case .forward: try engine.forward(shape, images: range.count, x: x, weights: weights, into: result)
             case .inputGradient:
-              try engine.inputGradient(shape, images: range.count, dy: dy, weights: weights, into: result)
+              try engine.inputGradient(
+                shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
+                into: result)
             case .weightGradient:
               let largest = engine.largestBlock(shape)
               // Side by side for all threads.
@@ -121,9 +125,9 @@ struct Example: CustomStringConvertible {
                 for shard in shards.indices {
                   values.update(repeating: .nan, count: block.count)
                   (values + block.count).update(repeating: 7, count: margin)
-                  try partial(shard, values)
+                  let sum = try partial(shard, values)
                   precondition((0..<margin).allSatisfy { values[block.count + $0] == 7 }, "wrote beyond a block")
-                  block.scatter(values, to: result + shard * shape.weightCount)
+                  block.scatter(sum, to: result + shard * shape.weightCount)
                 }
               }
             }
@@ -138,12 +142,18 @@ struct Example: CustomStringConvertible {
 }
 
 extension Example {
-  /// The forward pass with frozen weights.
-  func runFrozen(on engine: any ConvolutionEngine) throws -> [Float] {
+  /// The forward pass with frozen weights, and with what may follow it.
+  func runFrozen(on engine: any ConvolutionEngine, bias: [Float]? = nil, residual: [Float]? = nil, relu: Bool = false)
+    throws -> [Float]
+  {
+    let bias = FloatBuffer(bias ?? [Float](repeating: 0, count: shape.outputChannels))
+    let rest = residual.map { FloatBuffer($0) }
     let frozen = try engine.freeze(weights, of: shape)
     engine.reserve(shape, images: images, shards: 0)
     var result = [Float](repeating: .nan, count: images * shape.outputCount)
-    try engine.forward(shape, images: images, x: x, weights: frozen, into: &result)
+    try engine.forward(
+      shape, images: images, x: x, weights: frozen,
+      ending: Ending(bias: bias.pointer, residual: rest.map { UnsafePointer($0.pointer) }, relu: relu), into: &result)
     return result
   }
 }
