@@ -112,9 +112,18 @@ let package = Package(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(
       name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
+    .target(name: "CCountedMemory", path: "Tests/CCountedMemory", linkerSettings: [.linkedLibrary("dl")]),
+    .executableTarget(
+      name: "training-probe",
+      dependencies: [
+        "CCountedMemory", "Training", "Distillation", "Network", "Numerics", "Collectives", "Jobs", "Diagnostics",
+      ], path: "Tests/training-probe"),
     .testTarget(
       name: "TrainingTests",
-      dependencies: ["Training", "Distillation", "Numerics", "Imagery", "Diagnostics", "rd-train", "TestSupport"]),
+      dependencies: [
+        "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Diagnostics", "rd-train",
+        "training-probe", "TestSupport",
+      ]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [

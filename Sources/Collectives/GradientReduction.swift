@@ -18,6 +18,9 @@ public final class GradientReduction {
   private let piece: Int
   /// The other ranks' node values of one piece, `piece` elements each.
   private let received = Scratch<Float>()
+  private var receivedCount: Int { (tree.nodeCount - nodeCounts[communicator.rank]) * piece }
+  /// Bytes of the memory for what has been received.
+  public var receiveBytes: Int { receivedCount * MemoryLayout<Float>.stride }
   // Reused by every call.
   private var sendRanges: [Range<Int>]
   private var receiveRanges: [Range<Int>]
@@ -50,9 +53,8 @@ public final class GradientReduction {
   ///   - sum: `own.count` elements. It may be the own range of one of `nodes`, which saves memory, and for one rank the copy.
   /// - Throws: `Failure(.communication)`.
   public func reduceScatter(nodes: UnsafeMutablePointer<Float>, into sum: UnsafeMutablePointer<Float>) throws {
-    let rank = communicator.rank
-    let longest = ranges.map(\.count).max() ?? 0
-    let received = received.room(for: (tree.nodeCount - nodeCounts[rank]) * piece)
+    let longest = ranges.reduce(0) { max($0, $1.count) }
+    let received = received.room(for: receivedCount)
     for start in stride(from: 0, to: tree.ranks > 1 ? longest : own.count, by: piece) {
       try exchange(nodes: nodes, from: start, into: received)
       addUp(nodes: nodes, received: received, from: start, into: sum + start)
@@ -135,7 +137,7 @@ public final class GradientReduction {
       try communicator.allToAll(
         UnsafeRawBufferPointer(start: nodes, count: nodeCounts[rank] * count * width), sendRanges: sendRanges,
         into: UnsafeMutableRawBufferPointer(
-          start: received, count: (tree.nodeCount - nodeCounts[rank]) * piece * width),
+          start: received, count: receivedCount * width),
         receiveRanges: receiveRanges)
     }
   }

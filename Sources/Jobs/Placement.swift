@@ -8,6 +8,9 @@ package struct Placement: Sendable {
   package let ranksOnHost: Int
   /// The threads that fall to this rank: the cores it may run on, divided by the ranks that may run on the same ones.
   package let threads: Int
+  /// The host's memory that was free, in bytes, within what a scheduler or container allows. Before large buffers are made: they take it only
+  /// when they are used.
+  package let freeMemory: Int
 
   /// Collective.
   package init(_ communicator: any Communicator) throws {
@@ -22,14 +25,14 @@ package struct Placement: Sendable {
       return count + (ends.count == 2 ? ends[1] - ends[0] + 1 : 1)
     }
     threads = max(count / places.count { $0 == own }, 1)
-  }
-
-  /// Half of this rank's share of the memory that is free, in bytes: on the host, and within what a scheduler or container allows.
-  package var memoryForCache: Int {
     let kibibytes = Self.value(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap { Int($0) }
     let onHost = (kibibytes ?? 0) * 1024
-    return min(onHost, Self.memoryLeftToGroup ?? onHost) / 2 / ranksOnHost
+    freeMemory = min(onHost, Self.memoryLeftToGroup ?? onHost)
   }
+
+  /// Half of what is left of this rank's share of the free memory, in bytes.
+  /// - Parameter bytes: what the rank's other buffers take.
+  package func memoryForCache(beside bytes: Int) -> Int { max(freeMemory / ranksOnHost - bytes, 0) / 2 }
 
   /// What the control group of this process, or one above it, has left; nil where there is no limit.
   private static var memoryLeftToGroup: Int? {

@@ -1,11 +1,19 @@
+import Foundation
+
 /// Memory for floats, aligned to cache lines, zero at first.
+///
+/// Large buffers are pages that the system has promised: they take memory when they are touched for the first time.
 public final class FloatBuffer: @unchecked Sendable {
   public private(set) var count: Int
   public private(set) var pointer: UnsafeMutablePointer<Float>
+  /// What was allocated; `pointer` is the first aligned place in it.
+  private var memory: UnsafeMutableRawPointer
+  private let account = MemoryAccount.current
 
   public init(_ count: Int = 0) {
     self.count = count
-    pointer = Self.allocate(count)
+    (memory, pointer) = Self.allocate(count)
+    account?.add(bytes)
   }
 
   public convenience init(_ values: [Float]) {
@@ -13,22 +21,29 @@ public final class FloatBuffer: @unchecked Sendable {
     values.withUnsafeBufferPointer { if let start = $0.baseAddress { pointer.update(from: start, count: count) } }
   }
 
-  deinit { UnsafeMutableRawPointer(pointer).deallocate() }
+  deinit {
+    free(memory)
+    account?.add(-bytes)
+  }
 
   /// Makes sure that there is room for `count` floats. Where there was not, the memory moves and is zero.
   public func grow(to count: Int) {
     guard count > self.count else { return }
-    UnsafeMutableRawPointer(pointer).deallocate()
-    pointer = Self.allocate(count)
+    free(memory)
+    account?.add(-bytes)
     self.count = count
+    (memory, pointer) = Self.allocate(count)
+    account?.add(bytes)
   }
+
+  public var bytes: Int { count * MemoryLayout<Float>.stride }
 
   public var values: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 
-  private static func allocate(_ count: Int) -> UnsafeMutablePointer<Float> {
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * MemoryLayout<Float>.stride, alignment: 64)
-    let pointer = memory.bindMemory(to: Float.self, capacity: max(count, 1))
-    pointer.initialize(repeating: 0, count: count)
-    return pointer
+  private static func allocate(_ count: Int) -> (UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) {
+    let (alignment, bytes) = (64, max(count, 1) * MemoryLayout<Float>.stride)
+    guard let memory = calloc(1, bytes + alignment) else { fatalError("no memory for \(bytes) bytes") }
+    let start = memory.alignedUp(toMultipleOf: alignment)
+    return (memory, start.bindMemory(to: Float.self, capacity: max(count, 1)))
   }
 }

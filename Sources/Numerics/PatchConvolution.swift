@@ -40,8 +40,10 @@ final class PatchConvolution {
     let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
-    for product in pass.0 + (shards > 0 ? pass.1 : []) where isOfFewPlaces(product, images: images) {
-      gathered.grow(to: images * product.rowsPerImage * words(product.depth, paired: isPaired(product.channels)))
+    // A rank may have fewer images in the last step of an epoch, and then few places.
+    for product in pass.0 + (shards > 0 ? pass.1 : []) where !product.isPixelwise || isPaired(product.channels) {
+      let places = min(images * product.rowsPerImage, fewPlaces)
+      gathered.grow(to: places * words(product.depth, paired: isPaired(product.channels)))
     }
     let block = max(Self.rows * Self.stretch, Self.gradientDepth * Self.gradientSide)
     for buffer in patches { buffer.grow(to: block) }
@@ -169,8 +171,10 @@ final class PatchConvolution {
   /// Whether blocks of places are too few to keep the threads busy. Then each is cut into blocks of channels, and patches, which all of these need,
   /// are gathered once.
   private func isOfFewPlaces(_ product: PatchProduct, images: Int) -> Bool {
-    images * product.rowsPerImage < 2 * team.count * Self.rows
+    images * product.rowsPerImage < fewPlaces
   }
+
+  private var fewPlaces: Int { 2 * team.count * Self.rows }
 
   private func gather(_ product: PatchProduct, rows: Int, x: UnsafePointer<Float>) throws {
     let paired = isPaired(product.channels)

@@ -37,6 +37,9 @@ package final class Adam {
     affineMoments = (FloatBuffer(parameters.affine.count), FloatBuffer(parameters.affine.count))
   }
 
+  /// Bytes of the memory for other ranks' gradients.
+  var exchangeBytes: Int { reduction.receiveBytes }
+
   /// Sums the ranks' partial gradients and updates all parameters. Collective.
   /// - Parameter step: counted from 1.
   package func update(step: Int) throws {

@@ -24,11 +24,16 @@ final class FeatureSource {
     countPerImage = FeatureBuffer.countPerImage(extractor.architecture)
   }
 
+  private var bytesPerImage: Int { countPerImage * MemoryLayout<Float>.stride }
+
+  /// Of how many images the features are kept in so many bytes.
+  static func kept(of images: Int, bytesPerImage: Int, bytes: Int) -> Int { min(bytes / bytesPerImage, images) }
+
   /// Reads all images of this rank, which shows that they can be read, and keeps the features of as many as `bytes` hold.
   /// - Parameter progress: called with the number of images that are done.
   /// - Throws: `Failure(.badData)` that names an image that cannot be read.
   func prepare(_ images: [Int], bytes: Int, progress: (Int) -> Void) throws {
-    let room = min(bytes / (countPerImage * MemoryLayout<Float>.stride), images.count)
+    let room = Self.kept(of: images.count, bytesPerImage: bytesPerImage, bytes: bytes)
     let buffer = FeatureBuffer(extractor.architecture, images: extractor.capacity)
     for start in stride(from: 0, to: images.count, by: extractor.capacity) {
       let part = images[start..<min(start + extractor.capacity, images.count)]

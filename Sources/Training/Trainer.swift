@@ -15,7 +15,6 @@ public final class Trainer {
   let configuration: TrainingConfiguration
   let communicator: TimedCommunicator
   let console: Console
-  let engine: any ConvolutionEngine
 
   let architecture: Architecture
   let manifest: ImageManifest
@@ -24,8 +23,10 @@ public final class Trainer {
   let shards: Range<Int>
   let source: FeatureSource
   let teacher: TeacherWeights
-  let student: Student
-  let adam: Adam
+  let rank: TrainingRank
+  var engine: any ConvolutionEngine { rank.engine }
+  var student: Student { rank.student }
+  var adam: Adam { rank.adam }
   let run: RunFolder
   let store: CheckpointStore
 
@@ -40,22 +41,20 @@ public final class Trainer {
 
   init(
     configuration: TrainingConfiguration, communicator: TimedCommunicator, console: Console,
-    engine: any ConvolutionEngine, architecture: Architecture, manifest: ImageManifest, order: EpochOrder,
-    shards: Range<Int>, source: FeatureSource, teacher: TeacherWeights, student: Student, adam: Adam, run: RunFolder,
-    store: CheckpointStore, losses: [Double], stepCount: Int, isComplete: Bool
+    rank: TrainingRank, architecture: Architecture, manifest: ImageManifest, order: EpochOrder, shards: Range<Int>,
+    source: FeatureSource, teacher: TeacherWeights, run: RunFolder, store: CheckpointStore, losses: [Double],
+    stepCount: Int, isComplete: Bool
   ) {
     self.configuration = configuration
     self.communicator = communicator
     self.console = console
-    self.engine = engine
     self.architecture = architecture
     self.manifest = manifest
     self.order = order
     self.shards = shards
     self.source = source
     self.teacher = teacher
-    self.student = student
-    self.adam = adam
+    self.rank = rank
     self.run = run
     self.store = store
     self.losses = losses
@@ -69,7 +68,7 @@ public final class Trainer {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
-    let features = FeatureBuffer(architecture, images: student.step.capacity)
+    let features = rank.features
     var clock = StepClock(communicator)
     var shuffled = ShuffledShards(order, shards: shards)
 

@@ -18,27 +18,8 @@ extension Trainer {
     _ configuration: TrainingConfiguration, over base: any Communicator, console: Console
   ) throws {
     let communicator = TimedCommunicator(base)
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
-    for (key, value) in configuration.commonValues {
-      try communicator.compareAcrossRanks(
-        value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")
-    }
-    let tree = try communicator.agree {
-      try ShardTree(shards: configuration.logicalShards, ranks: communicator.size)
-    }
-    let architecture = Architecture(configuration.model)
-
-    let manifest = try communicator.agree {
-      try MVTecDataSet.training(at: configuration.data, category: configuration.category)
-    }
-    try communicator.compareAcrossRanks(manifest.fingerprint, what: "the training images (names and sizes)")
-    let order = EpochOrder(
-      images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
-      seed: configuration.seed)
-    try communicator.agree { try requireNormalizableBatches(order, architecture) }
-
-    let teacher = try communicator.agree { try TeacherWeights(source: configuration.teacher, for: architecture) }
-    try communicator.compareAcrossRanks(teacher.hash, what: "the teacher's weights")
+    let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator)
+    let (architecture, manifest, order, teacher) = (inputs.architecture, inputs.manifest, inputs.order, inputs.teacher)
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
       console.say(
         "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
@@ -73,20 +54,14 @@ extension Trainer {
 
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
-    let engine = try communicator.agree { try configuration.engine.start(on: team, precision: configuration.precision) }
-    try compareArithmetic(engine, over: communicator)
-    let shards = tree.shards(of: communicator.rank)
-    let perShard = (configuration.batchSize + configuration.logicalShards - 1) / configuration.logicalShards
-    let step = TrainingStep(
-      engine: engine, tree: tree, communicator: communicator,
-      capacity: min(shards.count * perShard, configuration.batchSize, manifest.images.count))
-    let student = Student(architecture, step: step)
-    let adam = Adam(
-      step.parameters, learningRate: configuration.learningRate, beta1: configuration.adamBeta1,
-      beta2: configuration.adamBeta2, tree: tree, communicator: communicator, team: team)
+    let rank = try communicator.agree {
+      try TrainingRank(configuration, inputs, over: communicator, team: team)
+    }
+    let (student, adam, parameters) = (rank.student, rank.adam, rank.student.step.parameters)
+    try compareArithmetic(rank.engine, over: communicator)
     if !losses.isEmpty {
       try communicator.agree { if let start { try student.read(start[.parameters]) } }
-      for arena in [step.parameters.weights, step.parameters.affine, step.parameters.statistics] {
+      for arena in [parameters.weights, parameters.affine, parameters.statistics] {
         try communicator.broadcast(arena.values, count: arena.count)
       }
       try adam.restore(first: start?[.firstMoments], second: start?[.secondMoments])
@@ -94,13 +69,10 @@ extension Trainer {
       try student.initialize(seed: configuration.seed)
     }
     // They come from the C library's logarithm and cosine, which need not round alike on all hosts.
-    try communicator.compareAcrossRanks(step.parameters.fingerprint, what: "the weights to start from")
+    try communicator.compareAcrossRanks(parameters.fingerprint, what: "the weights to start from")
 
-    let extractor = FeatureExtractor(
-      try Teacher(
-        architecture, weights: teacher, engine: engine,
-        capacity: min(FeatureExtractor.imagesAtATime, manifest.images.count)), team: team)
-    let source = FeatureSource(extractor, manifest: manifest)
+    let shards = inputs.tree.shards(of: communicator.rank)
+    let source = FeatureSource(rank.extractor, manifest: manifest)
     let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
@@ -108,8 +80,9 @@ extension Trainer {
         + "\(configuration.logicalShards) shards, \(work)")
     if losses.count < stepCount {
       let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+      let memory = placement.memoryForCache(beside: rank.memory.bytes)
       try communicator.agree {
-        try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: placement.memoryForCache)) {
+        try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: memory)) {
           console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
         }
       }
@@ -117,9 +90,9 @@ extension Trainer {
     source.isCompleteOnAllRanks = try communicator.allGather([source.isComplete ? 1 : 0]).allSatisfy { $0 == [1] }
 
     self.init(
-      configuration: configuration, communicator: communicator, console: console, engine: engine,
+      configuration: configuration, communicator: communicator, console: console, rank: rank,
       architecture: architecture, manifest: manifest, order: order, shards: shards, source: source, teacher: teacher,
-      student: student, adam: adam, run: run, store: store, losses: losses, stepCount: stepCount,
+      run: run, store: store, losses: losses, stepCount: stepCount,
       isComplete: losses.count >= stepCount && isScored)
   }
 }
@@ -197,18 +170,6 @@ private func check(
   }
 }
 
-/// Batch normalisation needs more than one value a channel.
-private func requireNormalizableBatches(_ order: EpochOrder, _ architecture: Architecture) throws {
-  let smallest = order.batch(ofStep: order.stepsPerEpoch - 1)
-  let pixels = architecture.side(ofScale: 4) * architecture.side(ofScale: 4)
-  guard smallest * pixels > 1 else {
-    throw Failure(
-      .configuration,
-      "the last batch of an epoch is one image, whose embedding at \(architecture.model.imageSize) pixels is one value a "
-        + "channel: nothing to normalise over", hint: "choose another --batch-size, or larger images")
-  }
-}
-
 extension TrainingConfiguration.Engine {
   /// - Throws: `Failure(.configuration)` for a precision that the engine has not.
   public func start(on team: ThreadTeam, precision: Precision) throws -> any ConvolutionEngine {
@@ -217,16 +178,6 @@ extension TrainingConfiguration.Engine {
     case (.openBLAS, .fp32): return MatrixProductEngine(team: team)
     case (.openBLAS, .bf16):
       throw Failure(.configuration, "the engine openblas computes in fp32 only", hint: "for bf16 use the engine vector")
-    }
-  }
-}
-
-extension TrainingConfiguration.FeatureCache {
-  fileprivate func bytes(automatic: Int) -> Int {
-    switch self {
-    case .automatic: automatic
-    case .off: 0
-    case .bytes(let count): count
     }
   }
 }

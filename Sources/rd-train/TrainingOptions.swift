@@ -27,11 +27,18 @@ struct TrainingOptions: ParsableCommand {
   @OptionGroup(title: "Optimisation") var optimisation: OptimisationOptions
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointOptions
+  @OptionGroup(title: "Planning") var planning: PlanningOptions
 
   func run() throws {
     let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words]
     let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
-    try TrainingCommand.run(.resolve(file: config, options: Dictionary(uniqueKeysWithValues: options)))
+    let configuration = try TrainingConfiguration.resolve(
+      file: config, options: Dictionary(uniqueKeysWithValues: options))
+    if planning.plan {
+      try PlanningCommand.run(configuration, planning)
+    } else {
+      try TrainingCommand.run(configuration)
+    }
   }
 }
 
@@ -104,6 +111,29 @@ struct CheckpointOptions: ParsableArguments {
       (.resume, resume), (.checkpointEvery, checkpointEvery), (.keepCheckpoints, keepCheckpoints),
       (.embedTeacher, embedTeacher.map(String.init)), (.statistics, statistics),
     ]
+  }
+}
+
+struct PlanningOptions: ParsableArguments {
+  @Flag(help: "do not train: say what the run would take, in memory, communication and time (docs/scaling.md)")
+  var plan = false
+
+  @Option(
+    help: ArgumentHelp(
+      "with --plan: ranks of the run, on hosts that run as many as are started here (default: those)", valueName: "n"))
+  var planRanks: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "with --plan: a network to predict for, as \"latency 50us, bandwidth 10Gbit/s\"; may be repeated",
+      valueName: "link"))
+  var network: [String] = []
+
+  func validate() throws {
+    guard plan || planRanks == nil && network.isEmpty else {
+      throw ValidationError("--plan-ranks and --network say what to plan for: they need --plan")
+    }
+    if let planRanks, planRanks < 1 { throw ValidationError("--plan-ranks \(planRanks): must be 1 or more") }
   }
 }
 

@@ -110,6 +110,47 @@ import Training
     #expect(!FileManager.default.fileExists(atPath: folder("run")))
   }
 
+  // MARK: Planning
+
+  @Test(arguments: [nil, 2])
+  func aPlanWritesNothingButItself(ranks: Int?) throws {
+    guard ranks == nil || ToolProcess.hasMPI else { return }
+    let folder = try TemporaryFolder()
+    try SyntheticDataSet.write(
+      to: folder("d"), seed: 1, imageSize: 32, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
+    let outcome = try run(
+      [
+        "--category", "surface", "--plan", "--image-size", "32", "--network", "latency 50us, bandwidth 10Gbit/s",
+        "--network", "latency 1ms, bandwidth 100Mbit/s",
+      ] + (ranks == nil ? ["--plan-ranks", "3"] : []), file: Self.requiredFile + "backbone = 'resnet18'", ranks: ranks,
+      in: folder)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.output.hasPrefix("\(ranks ?? 3) ranks with "))
+    for part in ["weights", "most at a time", "student forward", "statistics of batch norms", "rehearsed", "epoch"] {
+      #expect(outcome.output.contains(part), "\(part)")
+    }
+    #expect(outcome.output.components(separatedBy: "predicted: latency").count == 3)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["d", "rd-train.toml"])
+  }
+
+  @Test func aPlanFailsAsTheRunWould() throws {
+    #expect(try run(["--plan"], file: Self.requiredFile).code == 65)
+    #expect(try run(["--plan", "--epochs", "0"], file: Self.requiredFile).code == 64)
+    for options in [["--plan-ranks", "2"], ["--network", "latency 1us, bandwidth 1Gbit/s"]] {
+      let outcome = try run(options, file: Self.requiredFile)
+      #expect(outcome.code == 64 && outcome.errors.contains("--plan"))
+    }
+    let link = try run(["--plan", "--network", "fast"], file: Self.requiredFile)
+    #expect(link.code == 64 && link.errors.hasPrefix("rd-train: --network \"fast\""))
+    let folder = try TemporaryFolder()
+    try SyntheticDataSet.write(
+      to: folder("d"), seed: 1, imageSize: 32, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
+    let many = try run(
+      ["--plan", "--category", "surface", "--plan-ranks", "9", "--backbone", "resnet18"], file: Self.requiredFile,
+      in: folder)
+    #expect(many.code == 64 && many.errors.contains("9 ranks cannot share 8 logical shards"))
+  }
+
   // MARK: Ranks
 
   @Test(arguments: ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"])

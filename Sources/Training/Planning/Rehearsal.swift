@@ -1,0 +1,173 @@
+import Collectives
+import Distillation
+import Imagery
+import Jobs
+import Numerics
+import TensorFiles
+
+/// One rank of a planned job: what it trains with, built as in the run itself, and its steps, alone.
+final class Rehearsal {
+  private let configuration: TrainingConfiguration
+  private let inputs: TrainingInputs
+  private let counter: CountingCommunicator
+  private let communicator: TimedCommunicator
+  private let rank: TrainingRank
+  private let team: ThreadTeam
+  /// The images of each shard in the first step.
+  private let imagesPerShard: [Int]
+  private var images: Int { imagesPerShard.reduce(0, +) }
+
+  /// - Parameter number: which rank of the planned job.
+  init(_ configuration: TrainingConfiguration, _ inputs: TrainingInputs, rank number: Int, team: ThreadTeam) throws {
+    self.configuration = configuration
+    self.inputs = inputs
+    self.team = team
+    let ranks = inputs.tree.ranks
+    counter = CountingCommunicator(EchoCommunicator(rank: number, of: ranks))
+    communicator = TimedCommunicator(counter)
+    rank = try TrainingRank(configuration, inputs, over: communicator, team: team)
+    imagesPerShard = inputs.tree.shards(of: number).map { inputs.order.places(ofStep: 0, shard: $0).count }
+  }
+
+  /// The images whose features this rank keeps, if it can.
+  private var ownImages: [Int] {
+    inputs.tree.shards(of: communicator.rank).flatMap { inputs.order.order(ofShard: $0, epoch: 0) }
+  }
+
+  private var bytesPerImage: Int {
+    FeatureBuffer.countPerImage(inputs.architecture) * MemoryLayout<Float>.stride
+  }
+
+  private func keptImages(_ placement: Placement) -> Int {
+    let automatic = placement.memoryForCache(beside: rank.memory.bytes)
+    return FeatureSource.kept(
+      of: ownImages.count, bytesPerImage: bytesPerImage, bytes: configuration.featureCache.bytes(automatic: automatic))
+  }
+
+  var engineName: String { rank.engine.name }
+
+  // MARK: Memory
+
+  /// - Parameter program: what the process took before anything was built.
+  func memory(_ placement: Placement, program: Int) throws -> [TrainingPlan.Memory] {
+    let parameters = rank.student.step.parameters
+    let gradients = parameters.weightGradients.bytes + parameters.affineGradients.bytes
+    let weights =
+      [parameters.weights, parameters.affine, parameters.statistics].reduce(0) { $0 + $1.count }
+      * MemoryLayout<Float>.stride
+    let scoring = try scoringMemory()
+    let width = MemoryLayout<Float>.stride
+    let largest = parameters.weights.entries.reduce(0) { max($0, $1.count) } * width
+    return [
+      .init("program", program),
+      .init("weights", weights),
+      .init("gradients", gradients),
+      .init("Adam's moments", rank.memory.moments.bytes),
+      .init("gradients of other ranks", rank.adam.exchangeBytes),
+      .init("activations of the student", rank.memory.student.bytes - weights - gradients),
+      .init("teacher", rank.memory.teacher.bytes),
+      .init("teacher's file", inputs.teacher.table.tensors.reduce(0) { $0 + $1.values.count } * width),
+      .init("work space of the engine", rank.memory.engine.bytes),
+      .init("features of a step", rank.memory.features.bytes),
+      .init("features kept", keptImages(placement) * bytesPerImage),
+      .init("scoring the normal images", scoring, isTransient: true),
+      // A tensor of the moments as it was gathered, in PyTorch's order, and as it is written.
+      .init("writing a checkpoint", 3 * largest, isTransient: true),
+    ]
+  }
+
+  /// What ``Trainer/measureNormalImages()`` has for a time. The engine's work space grows to what it needs.
+  private func scoringMemory() throws -> Int {
+    let account = MemoryAccount()
+    let capacity = FeatureExtractor.imagesAtATime
+    let detector = try account.counting {
+      let detector = try Detector(
+        inputs.architecture, student: rank.student.tensors, engine: rank.engine, capacity: capacity)
+      return (detector, FeatureBuffer(inputs.architecture, images: capacity))
+    }
+    return withExtendedLifetime(detector) { account.bytes }
+  }
+
+  // MARK: Steps
+
+  /// Rehearses steps with random features.
+  /// - Returns: what the last one exchanged, and what all but the first took, without communication.
+  func steps(_ count: Int) throws -> (traffic: [TrainingPlan.Traffic], seconds: [TrainingPlan.StepSeconds]) {
+    try rank.student.initialize(seed: configuration.seed)
+    let source = FloatBuffer(bytesPerImage / MemoryLayout<Float>.stride)
+    fill(source)
+    var traffic: [TrainingPlan.Traffic] = []
+    var seconds: [TrainingPlan.StepSeconds] = []
+    for step in 0...count {
+      var clock = RehearsalClock(communicator)
+      let start = counter.exchanges.count
+      var forward = start
+      try team.run(images) { image, _ in rank.features.copy(from: source.pointer, toImage: image) }
+      let input = clock.lap()
+      rank.student.step.begin(imagesPerShard: imagesPerShard, batch: inputs.order.batch(ofStep: 0))
+      _ = try rank.student.lossAndGradients(rank.features.features) { forward = counter.exchanges.count }
+      let student = clock.lap()
+      let backward = counter.exchanges.count
+      try rank.adam.update(step: step + 1)
+      let adam = clock.lap()
+
+      let exchanges = counter.exchanges
+      // The loss is the forward pass's last sum.
+      let loss = max(forward - 1, start)
+      traffic = [
+        .init("statistics of batch norms", Array(exchanges[start..<loss] + exchanges[forward..<backward])),
+        .init("losses", Array(exchanges[loss..<forward])),
+        .init("gradients", exchanges[backward...].filter { $0.kind == .allToAll }),
+        .init("weights", exchanges[backward...].filter { $0.kind == .allGather }),
+      ]
+      if step > 0 { seconds.append(.init(input: input, student: student, adam: adam)) }
+    }
+    return (traffic, seconds)
+  }
+
+  /// The seconds that an image takes from file to features, of some of this rank's images.
+  func secondsPerImage() throws -> Double {
+    let paths = ownImages.prefix(rank.extractor.capacity).map { inputs.manifest.images[$0].path }
+    let target = FeatureBuffer(inputs.architecture, images: paths.count)
+    var best = Double.infinity
+    for _ in 0..<2 {
+      var clock = RehearsalClock(communicator)
+      try rank.extractor.read(paths)
+      try rank.extractor.extract(paths.count, into: target)
+      best = min(best, clock.lap())
+    }
+    return paths.isEmpty ? 0 : best / Double(paths.count)
+  }
+
+  /// The share of this rank's images that go through the teacher in every epoch.
+  func missingShare(_ placement: Placement) -> Double {
+    ownImages.isEmpty ? 0 : 1 - Double(keptImages(placement)) / Double(ownImages.count)
+  }
+}
+
+/// Numbers between -1 and 1.
+private func fill(_ buffer: FloatBuffer) {
+  var state: UInt32 = 1
+  for index in 0..<buffer.count {
+    state = state &* 1_664_525 &+ 1_013_904_223
+    buffer.pointer[index] = Float(Int32(bitPattern: state)) / 0x1p31
+  }
+}
+
+/// Time without what the communicator takes.
+private struct RehearsalClock {
+  private let communicator: TimedCommunicator
+  private var last = ContinuousClock.now
+  private var communication: Duration
+
+  init(_ communicator: TimedCommunicator) {
+    self.communicator = communicator
+    communication = communicator.time
+  }
+
+  /// The seconds since the last call.
+  mutating func lap() -> Double {
+    defer { (last, communication) = (.now, communicator.time) }
+    return (ContinuousClock.now - last - (communicator.time - communication)).seconds
+  }
+}

@@ -1,0 +1,15 @@
+import Collectives
+import Jobs
+import Training
+
+/// Says what a run would take, and writes nothing.
+enum PlanningCommand {
+  static func run(_ configuration: TrainingConfiguration, _ options: PlanningOptions) throws {
+    let links = try options.network.map(NetworkLink.init)
+    let communicator = try MPICommunicator.start()
+    try runJob(tool: "rd-train", over: communicator) {
+      let plan = try TrainingPlan(configuration, ranks: options.planRanks, over: communicator)
+      if communicator.rank == 0 { print(plan.text(links), terminator: "") }
+    }
+  }
+}
