@@ -8,9 +8,7 @@ public final class ThreadTeam: @unchecked Sendable {
   public let count: Int
 
   // What the threads are to do. Written by the caller before `generation` rises, read by the workers after it has risen.
-  // Not optional: that would put the closure into a form of which each has a box of its own.
-  private var body: (_ item: Int, _ thread: Int) throws -> Void = ThreadTeam.nothing
-  private static let nothing: @Sendable (Int, Int) throws -> Void = { _, _ in }
+  private var body: ((_ item: Int, _ thread: Int) throws -> Void)?
   private var items = 0
   private let generation = Atomic<Int>(0)
   private let nextItem = Atomic<Int>(0)
@@ -46,8 +44,8 @@ public final class ThreadTeam: @unchecked Sendable {
     wake { isEnding.store(true, ordering: .releasing) }
   }
 
-  /// Runs `body` for the items `0 ..< items` and returns when all are done. Allocates nothing but the few bytes in which Swift
-  /// puts a closure that other threads call.
+  /// Runs `body` for the items `0 ..< items` and returns when all are done. Allocates nothing but the few bytes in which
+  /// Swift puts a closure that other threads call.
   /// - Throws: the first error that an item threw; then not all items need have run.
   public func run(_ items: Int, _ body: (_ item: Int, _ thread: Int) throws -> Void) throws {
     guard count > 1, items > 1 else {
@@ -62,7 +60,7 @@ public final class ThreadTeam: @unchecked Sendable {
       wake { generation.add(1, ordering: .releasing) }
       takeItems(thread: 0)
       wait { working.load(ordering: .acquiring) == 0 }
-      self.body = Self.nothing
+      self.body = nil
     }
     if let error = firstError.withLock({ error in
       defer { error = nil }
@@ -84,7 +82,7 @@ public final class ThreadTeam: @unchecked Sendable {
   }
 
   private func takeItems(thread: Int) {
-    let body = body
+    guard let body else { return }
     while true {
       let item = nextItem.add(1, ordering: .relaxed).oldValue
       guard item < items else { return }
