@@ -1,4 +1,3 @@
-import Collectives
 import Diagnostics
 import Distillation
 import Foundation
@@ -8,6 +7,7 @@ import Numerics
 import TestSupport
 import Testing
 
+@testable import Collectives
 @testable import Training
 
 /// What a plan says against what is.
@@ -57,7 +57,7 @@ import Testing
     #expect(planned.map(\.count).reduce(0, +) == real[0].count)
     #expect(real.contains { same($0, planned.flatMap { $0 }) })
     if ranks == 1 {
-      #expect(planned.allSatisfy(\.isEmpty))
+      #expect(planned.allSatisfy { $0.isEmpty })
     } else {
       let parameters = Architecture(configuration.model).studentUnits.reduce(0) { $0 + $1.shape.weightCount }
       let weights = try #require(plan.traffic.last)
