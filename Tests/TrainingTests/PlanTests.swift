@@ -1,4 +1,3 @@
-import Collectives
 import Diagnostics
 import Distillation
 import Foundation
@@ -8,6 +7,7 @@ import Numerics
 import TestSupport
 import Testing
 
+@testable import Collectives
 @testable import Training
 
 /// What a plan says against what is.
@@ -57,7 +57,7 @@ import Testing
     #expect(planned.map(\.count).reduce(0, +) == real[0].count)
     #expect(real.contains { same($0, planned.flatMap { $0 }) })
     if ranks == 1 {
-      #expect(planned.allSatisfy(\.isEmpty))
+      #expect(planned.allSatisfy { $0.isEmpty })
     } else {
       let parameters = Architecture(configuration.model).studentUnits.reduce(0) { $0 + $1.shape.weightCount }
       let weights = try #require(plan.traffic.last)
@@ -132,7 +132,10 @@ import Testing
     "latency 50us, latency 50us", "latency -1us, bandwidth 1Gbit/s", "latency 50us, bandwidth 1Gbit/s, x 1us",
   ])
   func otherLinksAreRefused(text: String) throws {
-    let failure = #expect(throws: Failure.self) { try NetworkLink(text) }
-    #expect(failure?.code == .usage)
+    #expect {
+      try NetworkLink(text)
+    } throws: {
+      ($0 as? Failure)?.code == .usage
+    }
   }
 }
