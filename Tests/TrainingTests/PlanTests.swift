@@ -132,7 +132,10 @@ import Testing
     "latency 50us, latency 50us", "latency -1us, bandwidth 1Gbit/s", "latency 50us, bandwidth 1Gbit/s, x 1us",
   ])
   func otherLinksAreRefused(text: String) throws {
-    let failure = #expect(throws: Failure.self) { try NetworkLink(text) }
-    #expect(failure?.code == .usage)
+    #expect {
+      try NetworkLink(text)
+    } throws: {
+      ($0 as? Failure)?.code == .usage
+    }
   }
 }
