@@ -117,7 +117,7 @@ import Training
     guard ranks == nil || ToolProcess.hasMPI else { return }
     let folder = try TemporaryFolder()
     try SyntheticDataSet.write(
-      to: folder("d"), seed: 1, imageSize: 32, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
+      to: folder("d"), seed: 1, imageSize: 64, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
     let outcome = try run(
       [
         "--category", "surface", "--plan", "--image-size", "32", "--network", "latency 50us, bandwidth 10Gbit/s",
@@ -144,7 +144,7 @@ import Training
     #expect(link.code == 64 && link.errors.hasPrefix("rd-train: --network \"fast\""))
     let folder = try TemporaryFolder()
     try SyntheticDataSet.write(
-      to: folder("d"), seed: 1, imageSize: 32, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
+      to: folder("d"), seed: 1, imageSize: 64, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
     let many = try run(
       ["--plan", "--category", "surface", "--plan-ranks", "9", "--backbone", "resnet18"], file: Self.requiredFile,
       in: folder)

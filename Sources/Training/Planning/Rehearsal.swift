@@ -90,11 +90,23 @@ final class Rehearsal {
 
   // MARK: Steps
 
+  /// The images that sums over the batch are of, where the other ranks' nodes of the tree are this rank's, cut or repeated (``EchoCommunicator``).
+  private var echoedBatch: Int {
+    let first = inputs.tree.shards(of: communicator.rank).lowerBound
+    let own = inputs.tree.nodes(of: communicator.rank).map { node in
+      node.shards.reduce(0) { $0 + imagesPerShard[$1 - first] }
+    }
+    return (0..<inputs.tree.ranks).reduce(0) { sum, rank in
+      sum + inputs.tree.nodes(of: rank).indices.reduce(0) { $0 + own[$1 % own.count] }
+    }
+  }
+
   /// Rehearses steps with random features.
   /// - Returns: what the last one exchanged, and what all but the first took, without communication.
   func steps(_ count: Int) throws -> (traffic: [TrainingPlan.Traffic], seconds: [TrainingPlan.StepSeconds]) {
     try rank.student.initialize(seed: configuration.seed)
-    let source = FloatBuffer(bytesPerImage / MemoryLayout<Float>.stride)
+    // Every image's features begin one number further on.
+    let source = FloatBuffer(bytesPerImage / MemoryLayout<Float>.stride + images)
     fill(source)
     var traffic: [TrainingPlan.Traffic] = []
     var seconds: [TrainingPlan.StepSeconds] = []
@@ -102,9 +114,9 @@ final class Rehearsal {
       var clock = RehearsalClock(communicator)
       let start = counter.exchanges.count
       var forward = start
-      try team.run(images) { image, _ in rank.features.copy(from: source.pointer, toImage: image) }
+      try team.run(images) { image, _ in rank.features.copy(from: source.pointer + image, toImage: image) }
       let input = clock.lap()
-      rank.student.step.begin(imagesPerShard: imagesPerShard, batch: inputs.order.batch(ofStep: 0))
+      rank.student.step.begin(imagesPerShard: imagesPerShard, batch: echoedBatch)
       _ = try rank.student.lossAndGradients(rank.features.features) { forward = counter.exchanges.count }
       let student = clock.lap()
       let backward = counter.exchanges.count
