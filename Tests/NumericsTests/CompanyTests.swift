@@ -77,4 +77,24 @@ import Testing
       }
     }
   }
+
+  /// The last step of an epoch has fewer images than there is room for, and no more room is made then.
+  @Test(arguments: [Precision.fp32, .bf16])
+  func fewerImagesThanThereIsRoomFor(precision: Precision) throws {
+    for shape in networkShapes([.resNet18], imageSize: 64) + EngineTests.shapes {
+      let example = Example(shape, images: 16)
+      try EngineKind.vector(precision, .best).with(threads: 2) { engine in
+        engine.reserve(shape, images: 16, shards: 2)
+        func forward(_ images: Int) throws -> [Float] {
+          var y = [Float](repeating: .nan, count: images * shape.outputCount)
+          try engine.forward(shape, images: images, x: example.x, weights: example.weights, into: &y)
+          return y
+        }
+        let all = try forward(16)
+        for images in [1, 3, 8] {
+          #expect(sameBits(try forward(images), all.prefix(images * shape.outputCount)), "\(shape.text), \(images)")
+        }
+      }
+    }
+  }
 }
