@@ -13,9 +13,11 @@ import TensorFiles
 extension Trainer {
   /// Everything that must be right before the first step: the same images, teacher and program on all ranks, a valid checkpoint to go on
   /// from where one is wanted, all images readable. Collective.
-  /// - Throws: on all ranks the same `Failure` that says what is wrong.
+  /// - Parameter stop: asked after every step, and while images are read and scored.
+  /// - Throws: on all ranks the same `Failure` that says what is wrong, or that the run is to stop.
   public convenience init(
-    _ configuration: TrainingConfiguration, over base: any Communicator, console: Console
+    _ configuration: TrainingConfiguration, over base: any Communicator, console: Console,
+    stop: StopRequests = StopRequests()
   ) throws {
     let communicator = TimedCommunicator(base)
     let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator)
@@ -84,6 +86,7 @@ extension Trainer {
       try communicator.agree {
         try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: memory)) {
           console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
+          try stop.check(reserve: .seconds(5))
         }
       }
     }
@@ -92,7 +95,7 @@ extension Trainer {
     self.init(
       configuration: configuration, communicator: communicator, console: console, rank: rank,
       architecture: architecture, manifest: manifest, order: order, shards: shards, source: source, teacher: teacher,
-      run: run, store: store, losses: losses, stepCount: stepCount,
+      run: run, store: store, stop: stop, losses: losses, stepCount: stepCount,
       isComplete: losses.count >= stepCount && isScored)
   }
 }
