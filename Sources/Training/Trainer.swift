@@ -62,9 +62,10 @@ public final class Trainer {
     self.isComplete = isComplete
   }
 
-  /// Trains until the last step, writing log and checkpoints on the way.
+  /// Trains until the last step, writing log and checkpoints on the way. The last call.
   /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
   public func train() throws {
+    defer { engine.team.finish() }
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
@@ -92,7 +93,6 @@ public final class Trainer {
       }
     }
     if !isComplete { try writeCheckpoint(withStatistics: true) }
-    engine.team.finish()
   }
 
   /// Gets the teacher's features of this rank's images.

@@ -9,7 +9,11 @@ enum TrainingCommand {
   static func run(_ configuration: TrainingConfiguration) throws {
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
-      try Trainer(configuration, over: communicator, console: Console(rank: communicator.rank)).train()
+      if configuration.categories == .single {
+        try Trainer(configuration, over: communicator, console: Console(rank: communicator.rank)).train()
+      } else {
+        try PackedTraining(configuration, over: communicator).run()
+      }
     }
   }
 }
