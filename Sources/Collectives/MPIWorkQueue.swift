@@ -62,6 +62,7 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
 
   func stop() throws {
     if communicator.rank == 0 { return counter.stop() }
+    if knowsOfStop { return }
     _ = try ask(.stop)
     knowsOfStop = true
   }
@@ -81,17 +82,18 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
     return knowsOfStop
   }
 
-  func finish() throws {
-    try awaitAnswer()
+  func finish(whileWaiting: () throws -> Void) throws {
     var request = rd_request_null()
     try communicator.check(MPI_Ibarrier(handle, &request), "MPI_Ibarrier")
-    while true {
-      var isDone: Int32 = 0
-      try communicator.check(MPI_Test(&request, &isDone, rd_status_ignore()), "MPI_Test")
-      if isDone != 0 { break }
+    var isDone: Int32 = 0
+    while isDone == 0 {
+      try whileWaiting()
       Thread.sleep(forTimeInterval: Self.pause)
+      try communicator.check(MPI_Test(&request, &isDone, rd_status_ignore()), "MPI_Test")
     }
-    // All ranks have their answers, so there are no questions either.
+    // Now nobody works any more, but somebody may still have asked while waiting; after this, nobody has.
+    try awaitAnswer()
+    try communicator.check(MPI_Barrier(handle), "MPI_Barrier")
     isEnding.store(true, ordering: .releasing)
     answering.wait()
     try communicator.check(MPI_Comm_free(&handle), "MPI_Comm_free")

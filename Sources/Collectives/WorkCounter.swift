@@ -38,5 +38,9 @@ final class LocalWorkQueue: WorkQueue {
   func take() -> Int? { counter.take() }
   func stop() { counter.stop() }
   func isStopped() -> Bool { counter.isStopped }
-  func finish() throws { try communicator.barrier() }
+
+  func finish(whileWaiting: () throws -> Void) throws {
+    try whileWaiting()
+    try communicator.barrier()
+  }
 }

@@ -15,5 +15,10 @@ public protocol WorkQueue: AnyObject, Sendable {
 
   /// Waits until all ranks are done with the queue: the last call on every rank. Collective. A rank that has to wait sleeps: others may still
   /// work for hours.
-  func finish() throws
+  /// - Parameter whileWaiting: called now and then until then, once at least. It may call ``stop()``, and what it throws is thrown here.
+  func finish(whileWaiting: () throws -> Void) throws
+}
+
+extension WorkQueue {
+  public func finish() throws { try finish(whileWaiting: {}) }
 }

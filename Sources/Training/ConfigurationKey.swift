@@ -17,6 +17,7 @@ extension TrainingConfiguration {
     case logicalShards = "logical_shards"
     case threads, engine, precision
     case featureCache = "feature_cache"
+    case endTime = "end_time"
     case ranksPerCategory = "ranks_per_category"
     case resume
     case checkpointEvery = "checkpoint_every"
@@ -52,7 +53,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
-    case .threads, .engine, .precision, .featureCache, .ranksPerCategory: "Execution"
+    case .threads, .engine, .precision, .featureCache, .endTime, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     }
   }
@@ -63,8 +64,9 @@ extension TrainingConfiguration.Key {
     switch self {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
-    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache: false
-    case .ranksPerCategory, .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
+    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
+    case .threads, .featureCache, .endTime, .ranksPerCategory: false
+    case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     }
   }
 
@@ -127,6 +129,11 @@ extension TrainingConfiguration.Key {
     case .featureCache:
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
+        valid: { _ in true })
+    case .endTime:
+      Setting(
+        \.endTime, "when the job is ended: the run stops before that, with a checkpoint",
+        "auto (as the scheduler says, where it does), none, a time as 2030-01-31T18:00:00, or seconds since 1970",
         valid: { _ in true })
     case .ranksPerCategory:
       Setting(

@@ -13,16 +13,18 @@ import TensorFiles
 extension Trainer {
   /// Everything that must be right before the first step: the same images, teacher and program on all ranks, a valid checkpoint to go on
   /// from where one is wanted, all images readable. Collective.
-  /// - Throws: on all ranks the same `Failure` that says what is wrong.
+  /// - Parameter stop: asked after every step, and while images are read and scored.
+  /// - Throws: on all ranks the same `Failure` that says what is wrong, or that the run is to stop.
   public convenience init(
-    _ configuration: TrainingConfiguration, over communicator: any Communicator, console: Console
+    _ configuration: TrainingConfiguration, over communicator: any Communicator, console: Console,
+    stop: StopRequests = StopRequests()
   ) throws {
-    try self.init(RunStart(configuration, over: communicator, console: console))
+    try self.init(RunStart(configuration, over: communicator, console: console), stop: stop)
   }
 
   /// Builds what the run needs where it begins. Collective.
   /// - Parameter known: what this rank may use; without it, what the ranks that train together find.
-  convenience init(_ start: RunStart, placement known: Placement? = nil) throws {
+  convenience init(_ start: RunStart, placement known: Placement? = nil, stop: StopRequests) throws {
     let (configuration, inputs, communicator) = (start.configuration, start.inputs, start.communicator)
     let (manifest, order, losses, stepCount) = (inputs.manifest, inputs.order, start.losses, start.stepCount)
     let console = start.console
@@ -64,6 +66,7 @@ extension Trainer {
       try communicator.agree {
         try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: memory)) {
           console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
+          try stop.check(reserve: .seconds(5))
         }
       }
     }
@@ -72,7 +75,7 @@ extension Trainer {
     self.init(
       configuration: configuration, communicator: communicator, console: console, rank: rank,
       architecture: inputs.architecture, manifest: manifest, order: order, shards: shards, source: source,
-      teacher: inputs.teacher, run: start.run, store: start.store, losses: losses, stepCount: stepCount,
+      teacher: inputs.teacher, run: start.run, store: start.store, stop: stop, losses: losses, stepCount: stepCount,
       isComplete: start.isComplete)
     isBuilt = true
   }

@@ -93,12 +93,13 @@ struct ExecutionOptions: ParsableArguments {
   @Option(help: .of(.engine, "name"), completion: .words(of: .engine)) var engine: String?
   @Option(help: .of(.precision, "name"), completion: .words(of: .precision)) var precision: String?
   @Option(help: .of(.featureCache, "amount")) var featureCache: String?
+  @Option(help: .of(.endTime, "time")) var endTime: String?
   @Option(help: .of(.ranksPerCategory, "n")) var ranksPerCategory: String?
 
   var words: GivenWords {
     [
       (.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache),
-      (.ranksPerCategory, ranksPerCategory),
+      (.endTime, endTime), (.ranksPerCategory, ranksPerCategory),
     ]
   }
 }

@@ -38,7 +38,15 @@ enum Workplace {
     _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
     fileSize: Int? = nil
   ) throws -> ToolProcess.Outcome {
-    try ToolProcess.run(
+    try start(options, output: output, ranks: ranks, environment: environment, fileSize: fileSize).wait()
+  }
+
+  /// Starts rd-train, and does not wait for its end.
+  static func start(
+    _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
+    fileSize: Int? = nil
+  ) throws -> RunningTool {
+    try ToolProcess.start(
       "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment,
       fileSize: fileSize)
   }

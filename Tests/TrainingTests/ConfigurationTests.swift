@@ -71,6 +71,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.engine = .openBLAS
     expected.precision = .bf16
     expected.featureCache = .bytes(4 << 30)
+    expected.endTime = .at(Date(timeIntervalSince1970: 1_900_000_000))
     expected.resume = .file("a b/step-00000010.h5")
     expected.checkpointEvery = .steps(500)
     expected.keepCheckpoints = 5
@@ -100,6 +101,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         engine = "openblas"
         precision = "bf16"
         feature_cache = "4GiB"
+        end_time = 1900000000
         resume = "a b/step-00000010.h5"
         checkpoint_every = "500 steps"
         keep_checkpoints = 5
@@ -113,6 +115,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
+      .endTime: "1900000000",
       .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
       .statistics: "checkpoint",
     ]
@@ -148,6 +151,17 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(read == expected)
   }
 
+  @Test func timesOfTheEnd() throws {
+    #expect(try parse("end_time = 'auto'").endTime == .automatic)
+    #expect(try parse("end_time = 'none'").endTime == .none)
+    let read = try parse("end_time = '2030-01-31T18:00:05'").endTime
+    let parts = DateComponents(year: 2030, month: 1, day: 31, hour: 18, second: 5)
+    #expect(read == .at(try #require(Calendar(identifier: .gregorian).date(from: parts))))
+    let scheduled = Date(timeIntervalSince1970: 5)
+    #expect(TrainingConfiguration.EndTime.automatic.date(automatic: scheduled) == scheduled)
+    #expect(TrainingConfiguration.EndTime.none.date(automatic: scheduled) == nil)
+  }
+
   // MARK: Errors
 
   @Test(arguments: [
@@ -163,6 +177,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "checkpoint_every = ''", "resume = ''", "resume = true", "embed_teacher = 'yes'", "embed_teacher = 1",
     "statistics = 'never'", "feature_cache = '4'", "feature_cache = '4GB'", "feature_cache = '-1GiB'",
     "feature_cache = '0GiB'", "feature_cache = '9999999999999TiB'", "feature_cache = 4", "feature_cache = 'GiB'",
+    "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
     "category = ''", "category = ['a']", "category = 1979-05-27", "epochs = { a = 1 }",
   ])
   func badValuesAreRefused(line: String) throws {

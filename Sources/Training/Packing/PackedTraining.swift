@@ -14,10 +14,14 @@ public struct PackedTraining {
   private let teacher: TeacherWeights
   /// Of all ranks of the job: those of other groups want their part of a host too.
   private let placement: Placement
+  private let stop: StopRequests
 
   /// Checks what all categories have in common. Collective.
+  /// - Parameter stop: asked after every step, and while images are read and scored.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
-  public init(_ configuration: TrainingConfiguration, over job: any JobCommunicator) throws {
+  public init(
+    _ configuration: TrainingConfiguration, over job: any JobCommunicator, stop: StopRequests = StopRequests()
+  ) throws {
     try configuration.requireSame(over: job)
     let ranks = min(configuration.ranksPerCategory ?? job.size, job.size)
     _ = try job.agree { try ShardTree(shards: configuration.logicalShards, ranks: ranks) }
@@ -27,6 +31,7 @@ public struct PackedTraining {
     categories = try configuration.categoryNames(over: job)
     teacher = try configuration.readTeacher(over: job)
     placement = try Placement(job)
+    self.stop = stop
   }
 
   /// Trains all categories. Collective.
@@ -38,7 +43,14 @@ public struct PackedTraining {
     console.say(
       "\(categories.count) categories, \(packed.groupCount) groups of ranks: " + categories.joined(separator: ", "))
     var outcomes: [CategoryOutcome] = []
-    try packed.forEachTask { outcomes.append(try train(categories[$0], by: packed)) }
+    try packed.forEachTask {
+      outcomes.append(try train(categories[$0], by: packed))
+    } whileWaiting: {
+      // A signal that only this rank gets is meant for the others too.
+      do { try stop.shared(in: packed).check(reserve: .zero) } catch let asked as Failure
+        where asked.code == .stoppedResumable
+      {}
+    }
 
     let summary = PackingSummary(categories, outcomes: try gather(packed.group.rank == 0 ? outcomes : []), path: path)
     try job.agree {
@@ -58,30 +70,28 @@ public struct PackedTraining {
     let began = ContinuousClock.now
     var outcome = CategoryOutcome(category)
     do {
-      try train(configuration.ofCategory(category), over: packed.group, console: console, outcome: &outcome)
+      try train(configuration.ofCategory(category), by: packed, console: console, outcome: &outcome)
     } catch {
       let failure = error as? Failure ?? Failure(.internalError, "\(error)")
       guard failure.isOnAllRanks || packed.group.size == 1, failure.code != .communication else { throw error }
       outcome.note(failure)
-      if outcome.result == .stopped, packed.group.rank == 0 { try packed.stop() }
       console.say("\(outcome.result.rawValue): \(failure)")
     }
-    outcome.minutes = (ContinuousClock.now - began).seconds / 60
+    outcome.minutes = ((ContinuousClock.now - began).seconds / 0.06).rounded() / 1000
     outcome.ended = Date()
     return outcome
   }
 
   private func train(
-    _ configuration: TrainingConfiguration, over group: any Communicator, console: Console,
-    outcome: inout CategoryOutcome
+    _ configuration: TrainingConfiguration, by packed: PackedJob, console: Console, outcome: inout CategoryOutcome
   ) throws {
-    let start = try RunStart(configuration, over: group, console: console, teacher: teacher)
+    let start = try RunStart(configuration, over: packed.group, console: console, teacher: teacher)
     outcome.note(losses: start.losses)
     guard !start.isComplete else {
       outcome.result = .alreadyDone
       return console.say("already done")
     }
-    let trainer = try Trainer(start, placement: placement)
+    let trainer = try Trainer(start, placement: placement, stop: stop.shared(in: packed))
     defer { outcome.note(losses: trainer.losses) }
     try trainer.train()
   }
