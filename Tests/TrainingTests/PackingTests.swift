@@ -128,13 +128,15 @@ import Testing
   /// Three categories one after another in one process take the memory of one.
   @Test func buffersAreFreedBetweenCategories() throws {
     let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(atPath: folder("data"), withIntermediateDirectories: true)
     for seed in 1...3 {
       try SyntheticDataSet.write(
-        to: folder("data"), seed: UInt64(seed), imageSize: 64, trainingCount: 8, goodTestCount: 0, defectsPerKind: 0)
-      try FileManager.default.moveItem(atPath: folder("data/surface"), toPath: folder("data/\(seed)"))
+        to: folder("\(seed)"), seed: UInt64(seed), imageSize: 64, trainingCount: 8, goodTestCount: 0, defectsPerKind: 0)
+      try FileManager.default.moveItem(atPath: folder("\(seed)/surface"), toPath: folder("data/\(seed)"))
     }
     func peak(_ category: String) throws -> Double {
-      var configuration = TrainingConfiguration(data: folder("data"), teacher: "random:1", output: folder(category))
+      var configuration = TrainingConfiguration(
+        data: folder("data"), teacher: "random:1", output: folder("run \(category)"))
       configuration.category = category
       configuration.backbone = .resNet18
       configuration.imageSize = 128
