@@ -34,7 +34,7 @@ let package = Package(
       name: "Numerics", dependencies: ["COpenBLAS", "CVectorKernels", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
-    .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
+    .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Diagnostics"]),
     .target(

@@ -19,7 +19,7 @@ public struct OpenFile: ~Copyable, Sendable {
     // Non-blocking, so that a pipe in the folder cannot hold the program up before it is seen to be one.
     self.init(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path: path)
     guard descriptor >= 0 else {
-      throw Failure(errno == ENOENT ? .badData : .inputOutput, "\(path): \(systemReason())")
+      throw Failure([ENOENT, ENOTDIR].contains(errno) ? .badData : .inputOutput, "\(path): \(systemReason())")
     }
     guard try status().st_mode & S_IFMT == S_IFREG else { throw Failure(.badData, "\(path): not a file") }
   }
