@@ -149,6 +149,7 @@ import Testing
     }
     let growth = try peak("all") / peak("1") - 1
     Measured.note("growth of memory over three categories", growth)
-    #expect(growth < 0.05)
+    // Some percent are the heap's gaps, once; either of Adam's moments would be ten.
+    #expect(growth < 0.08)
   }
 }
