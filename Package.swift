@@ -121,7 +121,7 @@ let package = Package(
     .testTarget(
       name: "TrainingTests",
       dependencies: [
-        "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Diagnostics", "rd-train",
+        "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Jobs", "Diagnostics", "rd-train",
         "training-probe", "TestSupport",
       ]),
     .testTarget(

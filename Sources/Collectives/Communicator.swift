@@ -8,6 +8,8 @@ public protocol Communicator: AnyObject, Sendable {
   var rank: Int { get }
   /// How many ranks there are.
   var size: Int { get }
+  /// The number by which messages name this rank: `rank`, but in a group of a job's ranks that of the job.
+  var rankInJob: Int { get }
 
   /// Returns when all ranks have called it.
   func barrier() throws
@@ -30,11 +32,15 @@ public protocol Communicator: AnyObject, Sendable {
     _ send: UnsafeRawBufferPointer, sendRanges: [Range<Int>],
     into receive: UnsafeMutableRawBufferPointer, receiveRanges: [Range<Int>]) throws
 
-  /// Ends this rank's part of the job in order: the last call on every rank.
+  /// Ends this rank's part of the job, or of the group, in order: the last call on every rank.
   func finish() throws
 
   /// Ends the job on all ranks with this exit code. Not collective.
   func abort(_ code: Int32) -> Never
+}
+
+extension Communicator {
+  public var rankInJob: Int { rank }
 }
 
 extension Communicator {

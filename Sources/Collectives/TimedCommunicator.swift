@@ -8,6 +8,7 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
 
   public var rank: Int { base.rank }
   public var size: Int { base.size }
+  public var rankInJob: Int { base.rankInJob }
 
   public func barrier() throws {
     try measured { try base.barrier() }

@@ -6,9 +6,17 @@ import Synchronization
 /// What may ask a run to stop before it is done, with a checkpoint to go on from: a signal to this process, and the end of the job's time.
 public struct StopRequests: Sendable {
   private let end: Date?
+  private var job: PackedJob?
 
   /// - Parameter end: when the job is ended, finished or not; nil where no end is known.
   public init(end: Date? = nil) { self.end = end }
+
+  /// The same requests where groups of ranks work side by side: what asks one of them asks all.
+  public func shared(in job: PackedJob) -> StopRequests {
+    var requests = self
+    requests.job = job
+    return requests
+  }
 
   /// From now on SIGUSR1, SIGTERM and SIGINT ask this process to stop, instead of ending it. A second SIGINT does end it: who presses
   /// Ctrl-C twice wants no checkpoint.
@@ -42,14 +50,27 @@ public struct StopRequests: Sendable {
   /// - Parameter reserve: how long before the job's end it must stop to be done in time.
   /// - Throws: `Failure(.stoppedResumable)` where it is, which says why.
   public func check(reserve: Duration) throws {
+    do {
+      try checkThisProcess(reserve: reserve)
+    } catch {
+      try job?.stop()
+      throw error
+    }
+    if let job, try job.isStopWanted() {
+      throw Failure(.stoppedResumable, "stopped because another group of ranks was", hint: Self.hint)
+    }
+  }
+
+  private static let hint = "start the same command again to go on"
+
+  private func checkThisProcess(reserve: Duration) throws {
     let number = received.load(ordering: .relaxed)
-    let hint = "start the same command again to go on"
     if number != 0 {
       let names = [SIGUSR1: "SIGUSR1", SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGCONT: "mpirun, which was told to end"]
-      throw Failure(.stoppedResumable, "stopped by \(names[number] ?? "signal \(number)")", hint: hint)
+      throw Failure(.stoppedResumable, "stopped by \(names[number] ?? "signal \(number)")", hint: Self.hint)
     }
     if let end, end.timeIntervalSinceNow < reserve.seconds {
-      throw Failure(.stoppedResumable, "stopped before the job's time ends", hint: hint)
+      throw Failure(.stoppedResumable, "stopped before the job's time ends", hint: Self.hint)
     }
   }
 }

@@ -70,7 +70,7 @@ public final class Trainer {
     reserve = StopReserve(checkpointBytes: 3 * rank.student.step.parameters.weights.count * MemoryLayout<Float>.stride)
   }
 
-  /// Trains until the last step, writing log and checkpoints on the way.
+  /// Trains until the last step, writing log and checkpoints on the way. The last call.
   /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
   ///   `Failure(.stoppedResumable)` on all ranks where the run was asked to stop; then there is a checkpoint of its last step.
   public func train() throws {

@@ -11,6 +11,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
   /// Folder of the data set; the normal images lie in `data/category/train/good`, or in `data/train/good` without a category.
   public var data: String
+  /// A category, several with commas between them, or `all` of the data set: see ``categories``.
   public var category: String?
   /// Where the run writes its configuration, log and checkpoints.
   public var output: String
@@ -52,6 +53,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
   public var endTime = EndTime.automatic
+  /// Of several categories, how many ranks train one, while others train another; without a number, all ranks.
+  public var ranksPerCategory: Int?
 
   // MARK: Checkpoints
 

@@ -11,7 +11,11 @@ enum TrainingCommand {
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
       let stop = StopRequests(end: configuration.endTime.date(automatic: LaunchEnvironment.current.end))
-      try Trainer(configuration, over: communicator, console: Console(rank: communicator.rank), stop: stop).train()
+      if configuration.categories == .single {
+        try Trainer(configuration, over: communicator, console: Console(rank: communicator.rank), stop: stop).train()
+      } else {
+        try PackedTraining(configuration, over: communicator, stop: stop).run()
+      }
     }
   }
 }

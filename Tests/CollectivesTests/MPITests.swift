@@ -39,6 +39,21 @@ import collectives_probe
     #expect(job.lines.contains("  1.1: rank 2 on \(LaunchEnvironment.hostName)"))
   }
 
+  @Test(arguments: [1, 3, 4])
+  func groupsWorkSideBySide(ranks: Int) throws {
+    let expected = try LocalCommunicator.run(size: ranks) { try Scenario.groups.run(on: $0) }[0]
+    let job = try mpirun(ranks, Scenario.groups.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == expected)
+  }
+
+  @Test(arguments: [1, 2, 4])
+  func ranksShareAQueue(ranks: Int) throws {
+    let job = try mpirun(ranks, Scenario.queue.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == ["\(ranks) ranks shared the work"])
+  }
+
   @Test func abortEndsWaitingRanks() throws {
     #expect(try mpirun(4, "abort").status == ExitCode.communication.rawValue)
   }

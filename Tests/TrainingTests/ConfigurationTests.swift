@@ -71,6 +71,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.engine = .openBLAS
     expected.precision = .bf16
     expected.featureCache = .bytes(4 << 30)
+    expected.ranksPerCategory = 4
     expected.endTime = .at(Date(timeIntervalSince1970: 1_900_000_000))
     expected.resume = .file("a b/step-00000010.h5")
     expected.checkpointEvery = .steps(500)
@@ -101,6 +102,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         engine = "openblas"
         precision = "bf16"
         feature_cache = "4GiB"
+        ranks_per_category = 4
         end_time = 1900000000
         resume = "a b/step-00000010.h5"
         checkpoint_every = "500 steps"
@@ -115,6 +117,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
+      .ranksPerCategory: "4",
       .endTime: "1900000000",
       .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
       .statistics: "checkpoint",
@@ -178,7 +181,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "statistics = 'never'", "feature_cache = '4'", "feature_cache = '4GB'", "feature_cache = '-1GiB'",
     "feature_cache = '0GiB'", "feature_cache = '9999999999999TiB'", "feature_cache = 4", "feature_cache = 'GiB'",
     "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
-    "category = ''", "category = ['a']", "category = 1979-05-27", "epochs = { a = 1 }",
+    "category = ''", "category = 'a,,b'", "category = 'a, a'", "category = 'a,..'", "category = 'a,b/c'",
+    "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
+    "category = 1979-05-27", "epochs = { a = 1 }",
   ])
   func badValuesAreRefused(line: String) throws {
     let failure = try failure(line)
@@ -292,7 +297,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
 
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
-      "category = 'c'\nmax_steps = 3\nthreads = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
+      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -357,6 +362,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.maxSteps = 1
     other.threads = 1
     other.featureCache = .off
+    other.ranksPerCategory = 2
     other.resume = .never
     other.checkpointEvery = .steps(1)
     other.keepCheckpoints = 9
@@ -449,6 +455,7 @@ extension TrainingConfiguration {
       [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off
     configuration.resume = [.automatic, .never, .file("f" + path())].randomElement(using: &random) ?? .never
     configuration.checkpointEvery = Bool.random(using: &random) ? .epochs(count()) : .steps(count())
+    configuration.ranksPerCategory = maybe(count())
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
