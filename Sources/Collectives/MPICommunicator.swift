@@ -16,6 +16,9 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   private var requests: [MPI_Request?] = []
   private var counts: [Int32]
   private var offsets: [Int32]
+  /// Which call this rank is in.
+  private let record = CallRecord()
+  private var watchdog: Watchdog?
 
   /// Joins the job that the launcher started. Called once in a process.
   ///
@@ -37,7 +40,8 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
 
     var provided: Int32 = 0
     let place = "rank \(launch.rank) on host \(LaunchEnvironment.hostName)"
-    try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread", place: place)
+    // The ranks' watchdogs have threads of their own; without them one thread at a time is enough.
+    try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_MULTIPLE), &provided), "MPI_Init_thread", place: place)
     guard provided >= MPI_THREAD_SERIALIZED else {
       throw Failure(.communication, "\(place): this MPI library does not support programs with threads")
     }
@@ -65,14 +69,15 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
   }
 
   public func barrier() throws {
-    try check(MPI_Barrier(world), "MPI_Barrier")
+    try call(.barrier) { MPI_Barrier(world) }
   }
 
   public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
     for start in stride(from: 0, to: buffer.count, by: messageLimit) {
       let count = min(messageLimit, buffer.count - start)
-      try check(
-        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), world), "MPI_Bcast")
+      try call(.broadcast) {
+        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), world)
+      }
     }
   }
 
@@ -97,11 +102,9 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
         offsets[rank] = Int32(offset)
         offset += count
       }
-      try check(
-        MPI_Allgatherv(
-          rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets,
-          rd_byte(), world),
-        "MPI_Allgatherv")
+      try call(.allGather) {
+        MPI_Allgatherv(rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets, rd_byte(), world)
+      }
     } else {
       // MPI's displacements are 32 bits wide.
       var offset = 0
@@ -134,7 +137,7 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     }
     UnsafeMutableRawBufferPointer(rebasing: receive[receiveRanges[rank]]).copyMemory(
       from: UnsafeRawBufferPointer(rebasing: send[sendRanges[rank]]))
-    try check(MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()), "MPI_Waitall")
+    try call(.allToAll) { MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()) }
   }
 
   /// Starts the transfer of these bytes, in messages of at most `messageLimit`.
@@ -148,13 +151,47 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     }
   }
 
+  public func watch(stallTimeout: Duration?) throws {
+    guard size > 1, watchdog == nil else { return }
+    let address = RankAddress(
+      rank: LaunchEnvironment.current.rank, host: LaunchEnvironment.hostName,
+      process: ProcessInfo.processInfo.processIdentifier)
+    let addresses = try allGather(Array(JSONEncoder().encode(address))).map {
+      try JSONDecoder().decode(RankAddress.self, from: Data($0))
+    }
+    let timeouts = try allGather(values: stallTimeout.map { [$0] } ?? [])
+    guard let longest = timeouts.max(), timeouts.count == size else { return }
+    var level: Int32 = 0
+    try check(MPI_Query_thread(&level), "MPI_Query_thread")
+    guard level == MPI_THREAD_MULTIPLE else {
+      throw Failure(
+        .communication, "this MPI library lets no second thread call it, which watching the ranks takes",
+        hint: "switch the stall timeout off")
+    }
+    watchdog = Watchdog(
+      record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: world))
+  }
+
+  public func enter(step: Int) { record.step = step }
+
   public func finish() throws {
+    if let watchdog {
+      // Until all are here, they may wait for each other.
+      try barrier()
+      watchdog.stop()
+      self.watchdog = nil
+    }
     try check(MPI_Finalize(), "MPI_Finalize")
   }
 
   public func abort(_ code: Int32) -> Never {
     MPI_Abort(world, code)
     exit(code)
+  }
+
+  /// Makes a call in which this rank may wait for others.
+  private func call(_ call: MPICall, _ body: () -> Int32) throws {
+    try check(record.during(call, body), call.name)
   }
 
   private func check(_ status: Int32, _ name: String) throws {

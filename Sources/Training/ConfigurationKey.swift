@@ -17,6 +17,7 @@ extension TrainingConfiguration {
     case logicalShards = "logical_shards"
     case threads, engine, precision
     case featureCache = "feature_cache"
+    case stallTimeout = "stall_timeout"
     case resume
     case checkpointEvery = "checkpoint_every"
     case keepCheckpoints = "keep_checkpoints"
@@ -51,7 +52,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
-    case .threads, .engine, .precision, .featureCache: "Execution"
+    case .threads, .engine, .precision, .featureCache, .stallTimeout: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     }
   }
@@ -62,7 +63,7 @@ extension TrainingConfiguration.Key {
     switch self {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
-    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache: false
+    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache, .stallTimeout: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     }
   }
@@ -126,6 +127,10 @@ extension TrainingConfiguration.Key {
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
         valid: { _ in true })
+    case .stallTimeout:
+      Setting(
+        \.stallTimeout, "how long ranks wait for one that does nothing before the job ends",
+        "off, or a time such as 10 min, 30 s or 2 h", valid: { _ in true })
     case .resume:
       Setting(
         \.resume, "start from the newest valid checkpoint of the output folder, from the beginning, or from a file",

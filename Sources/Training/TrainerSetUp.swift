@@ -18,6 +18,7 @@ extension Trainer {
     _ configuration: TrainingConfiguration, over base: any Communicator, console: Console
   ) throws {
     let communicator = TimedCommunicator(base)
+    try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
     let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator)
     let (architecture, manifest, order, teacher) = (inputs.architecture, inputs.manifest, inputs.order, inputs.teacher)
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {

@@ -50,6 +50,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var engine = Engine.vector
   public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
+  public var stallTimeout = StallTimeout.seconds(600)
 
   // MARK: Checkpoints
 

@@ -93,9 +93,13 @@ struct ExecutionOptions: ParsableArguments {
   @Option(help: .of(.engine, "name"), completion: .words(of: .engine)) var engine: String?
   @Option(help: .of(.precision, "name"), completion: .words(of: .precision)) var precision: String?
   @Option(help: .of(.featureCache, "amount")) var featureCache: String?
+  @Option(help: .of(.stallTimeout, "time")) var stallTimeout: String?
 
   var words: GivenWords {
-    [(.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache)]
+    [
+      (.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache),
+      (.stallTimeout, stallTimeout),
+    ]
   }
 }
 
