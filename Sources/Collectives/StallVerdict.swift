@@ -78,7 +78,8 @@ extension StallVerdict {
           states[rank].map { ", in collective call \($0.position.number), step \($0.step)" } ?? ""
         }
     case .lost:
-      return "\(step): all \(states.count) ranks have been in \(place), \(waited), and it does not end: the network has "
+      return
+        "\(step): all \(states.count) ranks have been in \(place), \(waited), and it does not end: the network has "
         + "lost what they sent, or is slower than the stall timeout allows"
     }
   }

@@ -21,6 +21,8 @@ extension Trainer {
     try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
     let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator)
     let (architecture, manifest, order, teacher) = (inputs.architecture, inputs.manifest, inputs.order, inputs.teacher)
+    try communicator.compareContents(
+      of: manifest.images.map { ($0.relativePath, $0.path) }, hosts: communicator.hostNames())
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
       console.say(
         "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
@@ -55,6 +57,11 @@ extension Trainer {
 
     let placement = try Placement(communicator)
     let team = ThreadTeam(count: configuration.threads ?? placement.threads)
+    let shards = inputs.tree.shards(of: communicator.rank)
+    let table = try PlacementTable(
+      placement, threads: team.count, areGiven: configuration.threads != nil, shards: shards, over: communicator)
+    for line in table.lines { console.say(line) }
+    for warning in table.warnings { console.say("warning: \(warning)") }
     let rank = try communicator.agree {
       try TrainingRank(configuration, inputs, over: communicator, team: team)
     }
@@ -72,7 +79,6 @@ extension Trainer {
     // They come from the C library's logarithm and cosine, which need not round alike on all hosts.
     try communicator.compareAcrossRanks(parameters.fingerprint, what: "the weights to start from")
 
-    let shards = inputs.tree.shards(of: communicator.rank)
     let source = FeatureSource(rank.extractor, manifest: manifest)
     let stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"

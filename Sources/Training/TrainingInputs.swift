@@ -2,6 +2,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import Imagery
+import Jobs
 
 /// What a run is made of before anything large is built, found to be right and the same on all ranks.
 struct TrainingInputs {
@@ -15,7 +16,7 @@ struct TrainingInputs {
   /// - Parameter ranks: how many share the work.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(_ configuration: TrainingConfiguration, ranks: Int, over communicator: any Communicator) throws {
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.comparePrograms()
     for (key, value) in configuration.commonValues {
       try communicator.compareAcrossRanks(
         value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")

@@ -30,19 +30,23 @@ public enum ToolProcess {
   ///   - environment: what is added to an environment that no launcher has touched.
   ///   - fileSize: how many KiB a file may have that it writes: what goes beyond fails, as on a full disk.
   ///   - seconds: after that long it is killed, with all its ranks.
+  ///   - meanwhile: what is done while it runs, given what it has said as errors so far.
   /// - Throws: `Trouble` where it does not end by itself in that time.
   public static func run(
     _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
-    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
+    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180,
+    meanwhile: ((_ errors: () throws -> String) throws -> Void)? = nil
   ) throws -> Outcome {
     let launcher = ranks.map { ["mpirun", "--oversubscribe", "-n", "\($0)"] } ?? []
     let limit = fileSize.map { ["bash", "-c", "trap '' XFSZ; ulimit -f \($0); exec \"$@\"", "bash"] } ?? []
     return try run(
-      command: launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
+      command: launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds,
+      meanwhile: meanwhile)
   }
 
   private static func run(
-    command: [String], in folder: URL?, environment: [String: String], seconds: Int
+    command: [String], in folder: URL?, environment: [String: String], seconds: Int,
+    meanwhile: ((_ errors: () throws -> String) throws -> Void)?
   ) throws -> Outcome {
     let files = try TemporaryFolder()
     let process = Process()
@@ -61,14 +65,23 @@ public enum ToolProcess {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try FileHandle(forWritingTo: outputFile)
     process.standardError = try FileHandle(forWritingTo: errorFile)
+    func errors() throws -> String { String(decoding: try Data(contentsOf: errorFile), as: UTF8.self) }
+    let start = ContinuousClock.now
     try process.run()
+    do {
+      try meanwhile?(errors)
+    } catch {
+      process.terminate()
+      process.waitUntilExit()
+      throw error
+    }
     process.waitUntilExit()
     let outcome = Outcome(
       code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
       output: String(decoding: try Data(contentsOf: outputFile), as: UTF8.self),
-      errors: String(decoding: try Data(contentsOf: errorFile), as: UTF8.self))
-    // What timeout ends with, after the signal that asks and after the one that does not.
-    guard outcome.code != 124, outcome.code != 137, outcome.code != -9 else {
+      errors: try errors())
+    // A job of which a rank was killed ends as one does that timeout kills.
+    guard ContinuousClock.now - start < .seconds(seconds) else {
       throw Trouble(
         description: "\(command.joined(separator: " ")): did not end within \(seconds) s\n\(outcome.errors)")
     }
