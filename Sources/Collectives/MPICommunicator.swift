@@ -172,15 +172,18 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
       record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: world))
   }
 
+  /// Ends what ``watch(stallTimeout:)`` began, once all ranks are here: until then they may wait for each other. Collective.
+  private func endWatch() throws {
+    guard let watchdog else { return }
+    try barrier()
+    watchdog.stop()
+    self.watchdog = nil
+  }
+
   public func enter(step: Int) { record.step = step }
 
   public func finish() throws {
-    if let watchdog {
-      // Until all are here, they may wait for each other.
-      try barrier()
-      watchdog.stop()
-      self.watchdog = nil
-    }
+    try endWatch()
     try check(MPI_Finalize(), "MPI_Finalize")
   }
 
