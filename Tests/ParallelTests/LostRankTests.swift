@@ -54,7 +54,7 @@ extension ParallelTests {
       let (outcome, duration, _) = try Self.lose(rank: 1, by: SIGKILL)
       #expect(outcome.code == 137, "\(outcome.errors)")
       #expect(duration < .seconds(10))
-      #expect(outcome.errors.contains(try Regex("process rank 1 with PID [0-9]+ on node .* exited on signal 9")))
+      #expect(outcome.errors.contains(try Regex("process rank 1 with PID [0-9]+ on node .*exited on\\s+signal 9")))
     }
   }
 }
