@@ -44,7 +44,8 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "CMalloc", "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CMalloc", "Collectives", "FileSystem", "Diagnostics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Training",
@@ -104,6 +105,7 @@ let package = Package(
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
     .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
+    .testTarget(name: "JobsTests", dependencies: ["Jobs", "Collectives", "Diagnostics", "TestSupport"]),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
     .testTarget(
       name: "CheckpointsTests",

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 static inline MPI_Comm rd_comm_world(void) { return MPI_COMM_WORLD; }
+static inline MPI_Comm rd_comm_null(void) { return MPI_COMM_NULL; }
 static inline MPI_Datatype rd_byte(void) { return MPI_BYTE; }
 static inline MPI_Errhandler rd_errors_return(void) { return MPI_ERRORS_RETURN; }
 static inline MPI_Datatype rd_int64(void) { return MPI_INT64_T; }

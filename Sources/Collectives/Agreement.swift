@@ -45,7 +45,7 @@ extension Communicator {
   ) throws {
     let texts = try allGather(Array(text.utf8))
     guard texts.contains(where: { $0 != texts[0] }) else { return }
-    let hosts = try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let hosts = try hostNames()
     let numbers = try allGather(values: [rankInJob])
     var distinct: [[UInt8]] = []
     for text in texts where !distinct.contains(text) { distinct.append(text) }
@@ -56,6 +56,11 @@ extension Communicator {
     throw sharedFailure(
       .badData, "the ranks differ in \(what)" + groups.joined(),
       hint: hint)
+  }
+
+  /// The host of each rank, by rank. Collective.
+  public func hostNames() throws -> [String] {
+    try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 }
 

@@ -17,6 +17,9 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
   private var requests: [MPI_Request?] = []
   private var counts: [Int32]
   private var offsets: [Int32]
+  /// Which call this rank is in.
+  private let record = CallRecord()
+  private var watchdog: Watchdog?
 
   /// Joins the job that the launcher started. Called once in a process.
   ///
@@ -38,8 +41,9 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
 
     var provided: Int32 = 0
     let place = "rank \(launch.rank) on host \(LaunchEnvironment.hostName)"
+    // The ranks' watchdogs have threads of their own, and so has the queue of work; without them one thread at a time is enough.
     try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_MULTIPLE), &provided), "MPI_Init_thread", place: place)
-    guard provided >= MPI_THREAD_MULTIPLE else {
+    guard provided >= MPI_THREAD_SERIALIZED else {
       throw Failure(.communication, "\(place): this MPI library does not support programs with threads")
     }
     let communicator = try MPICommunicator(rd_comm_world(), messageLimit: messageLimit, place: place)
@@ -68,14 +72,15 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
   }
 
   public func barrier() throws {
-    try check(MPI_Barrier(handle), "MPI_Barrier")
+    try call(.barrier) { MPI_Barrier(handle) }
   }
 
   public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
     for start in stride(from: 0, to: buffer.count, by: messageLimit) {
       let count = min(messageLimit, buffer.count - start)
-      try check(
-        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), handle), "MPI_Bcast")
+      try call(.broadcast) {
+        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), handle)
+      }
     }
   }
 
@@ -100,11 +105,9 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
         offsets[rank] = Int32(offset)
         offset += count
       }
-      try check(
-        MPI_Allgatherv(
-          rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets,
-          rd_byte(), handle),
-        "MPI_Allgatherv")
+      try call(.allGather) {
+        MPI_Allgatherv(rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets, rd_byte(), handle)
+      }
     } else {
       // MPI's displacements are 32 bits wide.
       var offset = 0
@@ -137,7 +140,7 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
     }
     UnsafeMutableRawBufferPointer(rebasing: receive[receiveRanges[rank]]).copyMemory(
       from: UnsafeRawBufferPointer(rebasing: send[sendRanges[rank]]))
-    try check(MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()), "MPI_Waitall")
+    try call(.allToAll) { MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()) }
   }
 
   /// Starts the transfer of these bytes, in messages of at most `messageLimit`.
@@ -164,7 +167,39 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
     return MPIWorkQueue(count: count, over: copy, of: self)
   }
 
+  public func watch(stallTimeout: Duration?) throws {
+    guard size > 1, watchdog == nil else { return }
+    let address = RankAddress(
+      rank: rankInJob, host: LaunchEnvironment.hostName,
+      process: ProcessInfo.processInfo.processIdentifier)
+    let addresses = try allGather(Array(JSONEncoder().encode(address))).map {
+      try JSONDecoder().decode(RankAddress.self, from: Data($0))
+    }
+    let timeouts = try allGather(values: stallTimeout.map { [$0] } ?? [])
+    guard let longest = timeouts.max(), timeouts.count == size else { return }
+    var level: Int32 = 0
+    try check(MPI_Query_thread(&level), "MPI_Query_thread")
+    guard level == MPI_THREAD_MULTIPLE else {
+      throw Failure(
+        .communication, "this MPI library lets no second thread call it, which watching the ranks takes",
+        hint: "switch the stall timeout off")
+    }
+    watchdog = Watchdog(
+      record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: handle))
+  }
+
+  /// Ends what ``watch(stallTimeout:)`` began, once all ranks are here: until then they may wait for each other. Collective.
+  private func endWatch() throws {
+    guard let watchdog else { return }
+    try barrier()
+    watchdog.stop()
+    self.watchdog = nil
+  }
+
+  public func enter(step: Int) { record.step = step }
+
   public func finish() throws {
+    try endWatch()
     guard handle != rd_comm_world() else { return try check(MPI_Finalize(), "MPI_Finalize") }
     var handle = handle
     try check(MPI_Comm_free(&handle), "MPI_Comm_free")
@@ -176,6 +211,11 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
   }
 
   private var place: String { "rank \(rankInJob) on host \(LaunchEnvironment.hostName)" }
+
+  /// Makes a call in which this rank may wait for others.
+  private func call(_ call: MPICall, _ body: () -> Int32) throws {
+    try check(record.during(call, body), call.name)
+  }
 
   /// - Throws: `Failure(.communication)` where a call of MPI says that it failed.
   func check(_ status: Int32, _ name: String) throws {

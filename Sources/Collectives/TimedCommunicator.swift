@@ -31,6 +31,10 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
     try measured { try base.allToAll(send, sendRanges: sendRanges, into: receive, receiveRanges: receiveRanges) }
   }
 
+  public func watch(stallTimeout: Duration?) throws { try base.watch(stallTimeout: stallTimeout) }
+
+  public func enter(step: Int) { base.enter(step: step) }
+
   public func finish() throws { try base.finish() }
 
   public func abort(_ code: Int32) -> Never { base.abort(code) }

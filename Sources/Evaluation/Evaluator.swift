@@ -71,7 +71,7 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.comparePrograms()
     let (checkpoint, checkpointName) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
     }

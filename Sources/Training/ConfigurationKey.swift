@@ -18,6 +18,7 @@ extension TrainingConfiguration {
     case threads, engine, precision
     case featureCache = "feature_cache"
     case endTime = "end_time"
+    case stallTimeout = "stall_timeout"
     case ranksPerCategory = "ranks_per_category"
     case resume
     case checkpointEvery = "checkpoint_every"
@@ -53,7 +54,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
-    case .threads, .engine, .precision, .featureCache, .endTime, .ranksPerCategory: "Execution"
+    case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     }
   }
@@ -65,7 +66,7 @@ extension TrainingConfiguration.Key {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
     case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
-    case .threads, .featureCache, .endTime, .ranksPerCategory: false
+    case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     }
   }
@@ -135,6 +136,10 @@ extension TrainingConfiguration.Key {
         \.endTime, "when the job is ended: the run stops before that, with a checkpoint",
         "auto (as the scheduler says, where it does), none, a time as 2030-01-31T18:00:00, or seconds since 1970",
         valid: { _ in true })
+    case .stallTimeout:
+      Setting(
+        \.stallTimeout, "how long ranks wait for one that does nothing before the job ends",
+        "off, or a time such as 10 min, 30 s or 2 h", valid: { _ in true })
     case .ranksPerCategory:
       Setting(
         \.ranksPerCategory, "of several categories, ranks that train one while others train another", count,

@@ -31,7 +31,10 @@ struct RunStart {
     teacher: TeacherWeights? = nil
   ) throws {
     let communicator = TimedCommunicator(base)
+    try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
     let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator, teacher: teacher)
+    try communicator.compareContents(
+      of: inputs.manifest.images.map { ($0.relativePath, $0.path) }, hosts: communicator.hostNames())
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
       console.say(
         "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"

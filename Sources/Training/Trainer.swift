@@ -92,6 +92,7 @@ public final class Trainer {
     var shuffled = ShuffledShards(order, shards: shards)
 
     while step < stepCount {
+      communicator.enter(step: step + 1)
       clock.start()
       let images = shuffled.images(ofStep: step)
       try load(images.flatMap { $0 }, into: features)

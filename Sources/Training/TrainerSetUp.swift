@@ -37,6 +37,12 @@ extension Trainer {
     var isBuilt = false
     // Its threads would never end.
     defer { if !isBuilt { team.finish() } }
+    let shards = inputs.tree.shards(of: communicator.rank)
+    if known == nil {
+      try PlacementTable(
+        placement, threads: team.count, areGiven: configuration.threads != nil, shards: shards, over: communicator
+      ).show(on: console)
+    }
     let rank = try communicator.agree {
       try TrainingRank(configuration, inputs, over: communicator, team: team)
     }
@@ -54,7 +60,6 @@ extension Trainer {
     // They come from the C library's logarithm and cosine, which need not round alike on all hosts.
     try communicator.compareAcrossRanks(parameters.fingerprint, what: "the weights to start from")
 
-    let shards = inputs.tree.shards(of: communicator.rank)
     let source = FeatureSource(rank.extractor, manifest: manifest)
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(

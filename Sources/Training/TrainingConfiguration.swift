@@ -53,6 +53,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
   public var endTime = EndTime.automatic
+  public var stallTimeout = StallTimeout.seconds(600)
   /// Of several categories, how many ranks train one, while others train another; without a number, all ranks.
   public var ranksPerCategory: Int?
 

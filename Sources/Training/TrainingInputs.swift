@@ -2,6 +2,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import Imagery
+import Jobs
 
 /// What a run is made of before anything large is built, found to be right and the same on all ranks.
 struct TrainingInputs {
@@ -42,7 +43,7 @@ struct TrainingInputs {
 extension TrainingConfiguration {
   /// Makes sure that all ranks are the same program, and have been told the same. Collective.
   func requireSame(over communicator: any Communicator) throws {
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.comparePrograms()
     for (key, value) in commonValues {
       try communicator.compareAcrossRanks(
         value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")

@@ -94,12 +94,13 @@ struct ExecutionOptions: ParsableArguments {
   @Option(help: .of(.precision, "name"), completion: .words(of: .precision)) var precision: String?
   @Option(help: .of(.featureCache, "amount")) var featureCache: String?
   @Option(help: .of(.endTime, "time")) var endTime: String?
+  @Option(help: .of(.stallTimeout, "time")) var stallTimeout: String?
   @Option(help: .of(.ranksPerCategory, "n")) var ranksPerCategory: String?
 
   var words: GivenWords {
     [
       (.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache),
-      (.endTime, endTime), (.ranksPerCategory, ranksPerCategory),
+      (.endTime, endTime), (.stallTimeout, stallTimeout), (.ranksPerCategory, ranksPerCategory),
     ]
   }
 }

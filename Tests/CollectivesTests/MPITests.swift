@@ -58,6 +58,21 @@ import collectives_probe
     #expect(try mpirun(4, "abort").status == ExitCode.communication.rawValue)
   }
 
+  @Test func aBusyRankIsWaitedFor() throws {
+    let job = try mpirun(3, "busy")
+    #expect(job.status == 0 && job.errors.isEmpty, "\(job.errors)")
+  }
+
+  @Test func aRankThatDoesNothingIsNamed() throws {
+    let job = try mpirun(3, "idle")
+    #expect(job.status == ExitCode.communication.rawValue)
+    let (own, other) = ("rank 0 on host", "rank 2 on host \(LaunchEnvironment.hostName) (process ")
+    #expect(job.errors.components(separatedBy: "collectives-probe: step 7: \(own) ").count == 2, "\(job.errors)")
+    #expect(job.errors.contains("in MPI_Barrier, collective call "), "\(job.errors)")
+    #expect(job.errors.components(separatedBy: "\n  \(other)").count == 2, "\(job.errors)")
+    #expect(job.errors.contains("which has used no processor time for"), "\(job.errors)")
+  }
+
   @Test func withoutMpirunTheProbeIsAJobOfOneRank() throws {
     let job = try run(Scenario.exchanges.rawValue)
     #expect(job.status == 0)
@@ -82,6 +97,7 @@ import collectives_probe
     var status: Int32
     /// What it wrote to standard output.
     var lines: [String]
+    var errors: String
   }
 
   private func mpirun(_ ranks: Int, _ scenario: String) throws -> Job { try run(scenario, ranks: ranks) }
@@ -89,6 +105,7 @@ import collectives_probe
   private func run(_ scenario: String, ranks: Int? = nil, environment: [String: String] = [:]) throws -> Job {
     let outcome = try ToolProcess.run("collectives-probe", [scenario], ranks: ranks, environment: environment)
     return Job(
-      status: outcome.code, lines: outcome.output.split(whereSeparator: \.isNewline).map(String.init))
+      status: outcome.code, lines: outcome.output.split(whereSeparator: \.isNewline).map(String.init),
+      errors: outcome.errors)
   }
 }

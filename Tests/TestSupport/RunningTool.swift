@@ -6,6 +6,7 @@ public final class RunningTool {
   private let seconds: Int
   private let process = Process()
   private let files: TemporaryFolder
+  private let start = ContinuousClock.now
   private var errorFile: URL { files.url.appendingPathComponent("err") }
 
   /// - Throws: where it cannot be started.
@@ -43,8 +44,8 @@ public final class RunningTool {
       code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
       output: String(decoding: try Data(contentsOf: files.url.appendingPathComponent("out")), as: UTF8.self),
       errors: try errors)
-    // What timeout ends with, after the signal that asks and after the one that does not.
-    guard outcome.code != 124, outcome.code != 137, outcome.code != -9 else {
+    // A job of which a rank was killed ends as one does that timeout kills.
+    guard ContinuousClock.now - start < .seconds(seconds) else {
       throw ToolProcess.Trouble(
         description: "\(command.joined(separator: " ")): did not end within \(seconds) s\n\(outcome.errors)")
     }

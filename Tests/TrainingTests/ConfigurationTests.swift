@@ -73,6 +73,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.featureCache = .bytes(4 << 30)
     expected.ranksPerCategory = 4
     expected.endTime = .at(Date(timeIntervalSince1970: 1_900_000_000))
+    expected.stallTimeout = .seconds(7200)
     expected.resume = .file("a b/step-00000010.h5")
     expected.checkpointEvery = .steps(500)
     expected.keepCheckpoints = 5
@@ -104,6 +105,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         feature_cache = "4GiB"
         ranks_per_category = 4
         end_time = 1900000000
+        stall_timeout = "2 h"
         resume = "a b/step-00000010.h5"
         checkpoint_every = "500 steps"
         keep_checkpoints = 5
@@ -119,7 +121,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
       .ranksPerCategory: "4",
       .endTime: "1900000000",
-      .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
+      .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
+      .embedTeacher: "false",
       .statistics: "checkpoint",
     ]
     #expect(words.count == TrainingConfiguration.Key.allCases.count)
@@ -165,6 +168,15 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(TrainingConfiguration.EndTime.none.date(automatic: scheduled) == nil)
   }
 
+  @Test(arguments: [
+    ("off", TrainingConfiguration.StallTimeout.off), ("30 s", .seconds(30)), ("10min", .seconds(600)),
+    ("90 min", .seconds(5400)), ("24 h", .seconds(86400)),
+  ])
+  func stallTimeouts(written: String, expected: TrainingConfiguration.StallTimeout) throws {
+    let read = try parse("stall_timeout = '\(written)'").stallTimeout
+    #expect(read == expected)
+  }
+
   // MARK: Errors
 
   @Test(arguments: [
@@ -181,6 +193,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "statistics = 'never'", "feature_cache = '4'", "feature_cache = '4GB'", "feature_cache = '-1GiB'",
     "feature_cache = '0GiB'", "feature_cache = '9999999999999TiB'", "feature_cache = 4", "feature_cache = 'GiB'",
     "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
+    "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
+    "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
     "category = ''", "category = 'a,,b'", "category = 'a, a'", "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
     "category = 1979-05-27", "epochs = { a = 1 }",
@@ -363,6 +377,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.threads = 1
     other.featureCache = .off
     other.ranksPerCategory = 2
+    other.stallTimeout = .off
     other.resume = .never
     other.checkpointEvery = .steps(1)
     other.keepCheckpoints = 9
@@ -453,6 +468,8 @@ extension TrainingConfiguration {
     configuration.precision = Precision.allCases.randomElement(using: &random) ?? .bf16
     configuration.featureCache =
       [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off
+    configuration.stallTimeout =
+      [.off, .seconds(count()), .seconds(60 * count())].randomElement(using: &random) ?? .off
     configuration.resume = [.automatic, .never, .file("f" + path())].randomElement(using: &random) ?? .never
     configuration.checkpointEvery = Bool.random(using: &random) ? .epochs(count()) : .steps(count())
     configuration.ranksPerCategory = maybe(count())

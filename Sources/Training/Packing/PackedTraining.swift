@@ -42,6 +42,11 @@ public struct PackedTraining {
     let console = Console(rank: job.rank)
     console.say(
       "\(categories.count) categories, \(packed.groupCount) groups of ranks: " + categories.joined(separator: ", "))
+    let tree = try ShardTree(shards: configuration.logicalShards, ranks: packed.group.size)
+    try PlacementTable(
+      placement, threads: configuration.threads ?? placement.threads, areGiven: configuration.threads != nil,
+      shards: tree.shards(of: packed.group.rank), over: job
+    ).show(on: console)
     var outcomes: [CategoryOutcome] = []
     try packed.forEachTask {
       outcomes.append(try train(categories[$0], by: packed))
