@@ -73,7 +73,7 @@ import Testing
     let json = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: folder("table.json"))))
     let object = try #require(json as? [String: [String: [String: Any]]])
     #expect(Set(object.keys) == ["categories", "means"])
-    #expect(object["categories"]?["a,b"]?["image_auroc"] as? Double == 1 / 3)
+    #expect(object["categories"]?["a,b"]?["image_auroc"] as? Double == 1.0 / 3)
     #expect(object["categories"]?["c"]?["pixel_auroc"] is NSNull)
     #expect(object["means"]?["mean"]?["aupro"] as? Double == 0.75)
   }
