@@ -10,7 +10,7 @@ import Metrics
 import Network
 import Numerics
 import Reports
-import TensorFiles
+import Synchronization
 import Training
 
 /// Scores the test images of a data set with a checkpoint, each rank its share of them, and measures how well that finds the defects.
@@ -134,11 +134,15 @@ public final class Evaluator {
 
   private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
     for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
-    try team.run(images.own.count) { index, _ in
+    let drawn = Atomic<Int>(0)
+    let count = images.own.count
+    try team.run(count) { index, _ in
       let image = images.own.lowerBound + index
       let entry = images.entries[image]
       try picture(of: image, map: maps.map(of: image), pictures)
         .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(pictureName(of: entry))")
+      let done = drawn.add(1, ordering: .relaxed).newValue
+      console.progress(done, of: count, "picture \(done)/\(count)")
     }
   }
 
@@ -189,6 +193,7 @@ public final class Evaluator {
     try maps.collect { image, map in
       try archive?.append(path: entries[image].image.relativePath, score: findings[image].score, map: map)
       if highest.contains(image) { sheet.append(try picture(of: image, map: map, pictures)) }
+      console.progress(image + 1, of: entries.count, "map \(image + 1)/\(entries.count)")
     }
     try communicator.agree {
       try archive?.finish()

@@ -44,11 +44,12 @@ final class MapScratch: Sendable {
     }
   }
 
-  /// Brings the maps of all ranks to rank 0, a few at a time, in the images' order. Collective.
+  /// Brings the maps of all ranks to rank 0, some at a time, in the images' order. Collective.
   /// - Parameter take: called on rank 0 for each of them.
   /// - Throws: on all ranks the same `Failure`, that of `take` included.
   func collect(_ take: (_ image: Int, _ map: [Float]) throws -> Void) throws {
-    let imagesAtATime = 8
+    // As many as 8 MiB hold: few collective calls, and little memory.
+    let imagesAtATime = max((8 << 20) / (size * MemoryLayout<Float>.size), 1)
     for (owner, share) in shares.enumerated() {
       for start in stride(from: share.lowerBound, to: share.upperBound, by: imagesAtATime) {
         let images = start..<min(start + imagesAtATime, share.upperBound)

@@ -2,7 +2,7 @@ import Collectives
 import Diagnostics
 
 extension PixelStore {
-  /// Measures the pixels of all ranks' stores, which then are empty. Collective.
+  /// Measures the pixels of all ranks' stores: the last that they are asked, since it takes the pixels out of them. Collective.
   ///
   /// An external sort: the keys are cut into ranges that fit into memory, each rank receives the pixels of one range, sorts them, and adds them, in
   /// the ranges' order, to the integrals, which go from rank to rank. So the metrics are those of all pixels sorted at once, to the last bit. Each rank
