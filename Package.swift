@@ -36,7 +36,7 @@ let package = Package(
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
-    .target(name: "Metrics", dependencies: ["Diagnostics"]),
+    .target(name: "Metrics", dependencies: ["Collectives", "FileSystem", "Diagnostics"]),
     .target(
       name: "Distillation",
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
@@ -104,9 +104,11 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "MetricsTests", dependencies: ["Metrics", "Collectives", "TestSupport"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics", "TestSupport"]),
     .testTarget(name: "JobsTests", dependencies: ["Jobs", "Collectives", "Diagnostics", "TestSupport"]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
     .testTarget(
       name: "CheckpointsTests",
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
@@ -129,8 +131,8 @@ let package = Package(
     .testTarget(
       name: "ParallelTests",
       dependencies: [
-        "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
-        "rd-data", "rd-bench",
+        "Evaluation", "Metrics", "Checkpoints", "Collectives", "Jobs", "Diagnostics", "Distillation", "Imagery",
+        "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench",
       ]),
   ],
   swiftLanguageModes: [.v6]

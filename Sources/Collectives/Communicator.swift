@@ -86,15 +86,6 @@ extension Communicator {
   }
 }
 
-extension Communicator {
-  /// The values of all ranks, in rank order. Each may have another number of them.
-  public func allGather<Value: BitwiseCopyable>(values: [Value]) throws -> [Value] {
-    try allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
-      bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
-    }
-  }
-}
-
 /// The ranges of these lengths that follow each other from 0.
 func consecutiveRanges(of counts: [Int]) -> [Range<Int>] {
   var end = 0

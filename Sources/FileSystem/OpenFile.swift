@@ -31,6 +31,17 @@ public struct OpenFile: ~Copyable, Sendable {
     guard descriptor >= 0 else { throw writeFailure(name) }
   }
 
+  /// Makes a file in a folder and takes its name away at once: it is gone with its owner, however the process ends.
+  /// - Parameter content: what it is to hold, for error messages and, as long as it has one, its name.
+  /// - Throws: `Failure` of `.inputOutput`.
+  public init(scratchIn folder: String, for content: String) throws {
+    let suffix = ".partial"
+    var name = Array("\(folder)/\(content)-XXXXXX\(suffix)".utf8CString)
+    self.init(mkstemps(&name, Int32(suffix.utf8.count)), path: "\(folder) (scratch file of \(content))")
+    guard descriptor >= 0 else { throw writeFailure(path) }
+    unlink(name)
+  }
+
   deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
 
   /// Some file systems report a full disk only here.
@@ -61,6 +72,15 @@ public struct OpenFile: ~Copyable, Sendable {
       count += step
     }
     return count
+  }
+
+  /// Fills memory with what is in the file from `offset` on.
+  /// - Throws: `Failure` of `.inputOutput`, also where the file holds less.
+  public func readAll(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+    let count = try read(into: memory, at: offset)
+    guard count == memory.count else {
+      throw Failure(.inputOutput, "\(path): ends after \(offset + count) bytes; \(offset + memory.count) were written")
+    }
   }
 
   /// Writes bytes to the file from `offset` on.
