@@ -161,10 +161,12 @@ void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_strid
   }
 }
 
-// To the nearest bf16, ties to even, in the upper half of a word. A NaN stays one.
+// To the nearest bf16, ties to even, in the upper half of a word, whose lower half is of no meaning. A NaN stays one.
 INLINE void round_words(words *of) {
-  words w = *of, nearest = (w + 0x7fffu + ((w >> 16) & 1u)) & 0xffff0000u, nan = (words)((w & 0x7fffffffu) > 0x7f800000u);
-  *of = (nan & (w | 0x00400000u) & 0xffff0000u) | (~nan & nearest);
+  lanes value;
+  memcpy(&value, of, sizeof value);
+  words w = *of, nearest = w + 0x7fffu + ((w >> 16) & 1u), nan = (words)(value != value);
+  *of = (nan & (w | 0x00400000u)) | (~nan & nearest);
 }
 
 INLINE uint32_t rounded(float value) {
@@ -185,7 +187,7 @@ void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_
       if (odd) memcpy(&second, odd + c, sizeof second);
       round_words(&first);
       round_words(&second);
-      first = (first >> 16) | second;
+      first = (first >> 16) | (second & 0xffff0000u);
       memcpy(pairs + c, &first, sizeof first);
     }
     for (; c < columns; c++) pairs[c] = rounded(even[c]) >> 16 | (odd ? rounded(odd[c]) : 0);

@@ -184,10 +184,18 @@ INLINE int is_whole(extent e, ptrdiff_t side) { return e.top == 0 && e.left == 0
 
 INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-// Copies vectors of which only `count` floats are there.
+// Copies vectors of which only `count` floats are there; a whole one without a call.
 INLINE void copy_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t vectors, ptrdiff_t count, float *target,
                          ptrdiff_t target_stride) {
-  for (ptrdiff_t i = 0; i < vectors; i++) memcpy(target + i * target_stride, source + i * source_stride, sizeof(float) * count);
+  for (ptrdiff_t i = 0; i < vectors; i++, source += source_stride, target += target_stride) {
+    if (count == LANES) {
+      lanes v;
+      memcpy(&v, source, sizeof v);
+      memcpy(target, &v, sizeof v);
+    } else {
+      memcpy(target, source, sizeof(float) * count);
+    }
+  }
 }
 
 // A tile of a map: where it begins, and what of it lies inside.
@@ -233,6 +241,9 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
       for (int i = 0; i < there; i++) {
         extent e = places[i].e;
         const float *source = places[i].source + c;
+        // The tile to come, which the processor does not foresee.
+        for (int r = 0; r < side; r++)
+          for (int j = side - step; j < side; j++) __builtin_prefetch(source + r * line + (j + per_row * step) * pixel_stride);
         ptrdiff_t tile_line = line, tile_pixel = pixel_stride;
         if (!places[i].whole || count < LANES) {
           memset(copy, 0, sizeof(float) * side * side * LANES);
@@ -264,6 +275,8 @@ INLINE void collect(const float *transform, int points, int side, const float *p
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
       int direct = is_whole(e, side) && count == LANES;
+      for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) __builtin_prefetch(target + c + i * line + (j + side) * pixel_stride);
       if (count < LANES) copy_vectors(planes + c, plane, points * points, count, points_copy, LANES);
       collect_tile(transform, points, side, count < LANES ? points_copy : planes + c, count < LANES ? LANES : plane,
                    direct ? target + c : copy, direct ? line : side * LANES, direct ? pixel_stride : LANES);

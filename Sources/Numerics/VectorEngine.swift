@@ -81,10 +81,9 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     }
   }
 
-  public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
-    // Transformed weights would take four times the memory; they are made anew each time.
-    isFiltered(shape, frozen: true)
-      ? FrozenWeights(buffer: FloatBuffer(weights)) : try patches.freeze(weights, of: shape)
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
+    try isFiltered(shape, frozen: true)
+      ? winograd.freeze(weights, of: shape, images: images) : patches.freeze(weights, of: shape)
   }
 
   public func forward(
@@ -92,8 +91,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape, frozen: true) {
-      try winograd.forward(
-        shape, images: images, x: x, weights: weights.buffer.pointer, ending: ending, into: y)
+      try winograd.forward(shape, images: images, x: x, weights: weights, ending: ending, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
     }

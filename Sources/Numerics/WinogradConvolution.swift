@@ -120,14 +120,55 @@ final class WinogradConvolution {
 
   // MARK: Forward and input gradient
 
+  /// Weights `[3][3][input channels][output channels]`, or transformed ones of all input and output channels.
+  private enum Weights {
+    case plain(UnsafePointer<Float>)
+    case transformed(UnsafePointer<Float>)
+  }
+
+  /// Few tiles take less time than transforming the weights for them, which then is done here, once: for twice their memory in bf16, four times in
+  /// fp32.
+  func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
+    if areMany(images * Tiling(shape).perImage) { return FrozenWeights(buffer: FloatBuffer(weights)) }
+    let (input, output) = (shape.inputChannels, shape.outputChannels)
+    let transformed = FloatBuffer(Self.room(words(input) * panelColumns(output)))
+    try weights.withUnsafeBufferPointer {
+      guard let start = $0.baseAddress else { return }
+      try transform(start, stride: Int32(shape.stride), input: input, output: output, into: transformed.pointer)
+    }
+    return FrozenWeights(buffer: transformed, isTransformed: true)
+  }
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    let start = UnsafePointer(weights.buffer.pointer)
+    try convolve(
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, ending: ending), x: x,
+      weights: weights.isTransformed ? .transformed(start) : .plain(start), into: y)
+  }
+
+  private func transform(
+    _ weights: UnsafePointer<Float>, stride: Int32, input: Int, output: Int, into planes: UnsafeMutablePointer<Float>
+  ) throws {
+    let depth = words(input)
+    try team.run(parts(of: output, size: panelWidth)) { panel, _ in
+      let column = panel * panelWidth
+      rd_winograd_weights(
+        stride, pairedRows, weights + column, input * output, output, input, min(panelWidth, output - column),
+        planes + column * depth, depth * panelColumns(output) + Self.gap, depth * panelWidth)
+    }
+  }
+
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
+    into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, ending: ending), x: x,
-      weights: weights, into: y)
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired), x: x,
+      weights: .plain(weights), into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
@@ -147,8 +188,7 @@ final class WinogradConvolution {
       Pass(
         shape, from: shape.output, to: shape.input, images: images, outputs: channels, isPaired: isPaired,
         isGradient: true), x: dy,
-      weights: turned,
-      into: dx)
+      weights: .plain(turned), into: dx)
   }
 
   /// A convolution from one map to another, or the gradient of one of stride 2.
@@ -219,7 +259,7 @@ final class WinogradConvolution {
   }
 
   private func convolve(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     if areMany(pass.tiles) {
       try convolveTileBlocks(pass, x: x, weights: weights, into: y)
@@ -229,17 +269,17 @@ final class WinogradConvolution {
   }
 
   private func convolveTileBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let depth = words(input)
-    let u = shared.pointer
     let weightPlane = depth * panelColumns(output) + Self.gap
-    try team.run(parts(of: output, size: panelWidth)) { panel, _ in
-      let column = panel * panelWidth
-      rd_winograd_weights(
-        tiling.stride, pairedRows, weights + column, input * output, output, input, min(panelWidth, output - column),
-        u + column * depth, weightPlane, depth * panelWidth)
+    let u: UnsafePointer<Float>
+    switch weights {
+    case .transformed(let transformed): u = transformed
+    case .plain(let plain):
+      try transform(plain, stride: tiling.stride, input: input, output: output, into: shared.pointer)
+      u = UnsafePointer(shared.pointer)
     }
     let blocks = parts(of: pass.tiles, size: Self.tiles)
     let groups = parts(of: output, size: Self.outputsOfBlock(output))
@@ -263,13 +303,13 @@ final class WinogradConvolution {
   }
 
   private func convolveChannelBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let v = shared.pointer
     let plane = pass.tiles * words(input) + Self.gap
     // A block of input channels after the other, so that what a product reads lies together.
-    let slices = parts(of: input, size: Self.channels)
+    let slices = if case .plain = weights { parts(of: input, size: Self.channels) } else { 1 }
     func slice(_ index: Int) -> (rows: Range<Int>, depth: Int, start: UnsafeMutablePointer<Float>) {
       let rows = panelRange(index, of: slices, columns: input)
       return (rows, words(rows.count), v + words(rows.lowerBound) * pass.tiles)
@@ -285,14 +325,22 @@ final class WinogradConvolution {
     try team.run(blocks * groups) { item, thread in
       let columns = panelRange(item / blocks, of: groups, columns: output)
       let tiles = evenRange(item % blocks, of: blocks, count: pass.tiles)
-      let (u, m) = (second[thread].pointer, products[thread].pointer)
+      let m = products[thread].pointer
       let productPlane = tiles.count * columns.count + Self.gap
       for index in 0..<slices {
         let (rows, depth, start) = slice(index)
-        let weightPlane = depth * panelColumns(columns.count) + Self.gap
-        rd_winograd_weights(
-          tiling.stride, pairedRows, weights + rows.lowerBound * output + columns.lowerBound, input * output, output,
-          rows.count, columns.count, u, weightPlane, depth * panelWidth)
+        let (u, weightPlane): (UnsafePointer<Float>, Int)
+        switch weights {
+        case .transformed(let transformed):
+          (u, weightPlane) = (transformed + columns.lowerBound * depth, depth * panelColumns(output) + Self.gap)
+        case .plain(let plain):
+          (u, weightPlane) = (
+            UnsafePointer(second[thread].pointer), depth * panelColumns(columns.count) + Self.gap
+          )
+          rd_winograd_weights(
+            tiling.stride, pairedRows, plain + rows.lowerBound * output + columns.lowerBound, input * output, output,
+            rows.count, columns.count, second[thread].pointer, weightPlane, depth * panelWidth)
+        }
         for k in 0..<tiling.planes {
           rd_multiply_panels(
             instructions.code, isPaired ? 1 : 0, start + tiles.lowerBound * depth + k * plane, depth, 1,

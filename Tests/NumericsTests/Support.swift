@@ -147,7 +147,7 @@ extension Example {
   {
     let bias = FloatBuffer(bias ?? [Float](repeating: 0, count: shape.outputChannels))
     let rest = residual.map { FloatBuffer($0) }
-    let frozen = try engine.freeze(weights, of: shape)
+    let frozen = try engine.freeze(weights, of: shape, images: images)
     engine.reserve(shape, images: images, shards: 0)
     var result = [Float](repeating: .nan, count: images * shape.outputCount)
     try engine.forward(

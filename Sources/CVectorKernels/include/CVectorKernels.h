@@ -27,6 +27,9 @@ void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float 
 void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
                                   float *dx, ptrdiff_t rows, ptrdiff_t channels);
 
+// y = a + b; y may be either.
+void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
+
 // y += x
 void rd_add(const float *x, float *y, ptrdiff_t count);
 
