@@ -34,9 +34,9 @@ let package = Package(
       name: "Numerics", dependencies: ["COpenBLAS", "CVectorKernels", "Diagnostics"]),
     .target(name: "Collectives", dependencies: ["COpenMPI", "CVectorKernels", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
-    .target(name: "TensorFiles", dependencies: ["CZlib", "Diagnostics"]),
+    .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
-    .target(name: "Metrics", dependencies: ["Diagnostics"]),
+    .target(name: "Metrics", dependencies: ["Collectives", "FileSystem", "Diagnostics"]),
     .target(
       name: "Distillation",
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
@@ -44,7 +44,8 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "CMalloc", "Collectives", "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CMalloc", "Collectives", "FileSystem", "Diagnostics",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Training",
@@ -103,8 +104,11 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "MetricsTests", dependencies: ["Metrics", "TestSupport"], resources: [.copy("Fixtures")]),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics"]),
+    .testTarget(
+      name: "MetricsTests", dependencies: ["Metrics", "Collectives", "TestSupport"], resources: [.copy("Fixtures")]),
+    .testTarget(
+      name: "ReportsTests", dependencies: ["Reports", "Imagery", "Metrics", "Diagnostics", "TestSupport"]),
+    .testTarget(name: "JobsTests", dependencies: ["Jobs", "Collectives", "Diagnostics", "TestSupport"]),
     .testTarget(
       name: "CheckpointsTests",
       dependencies: ["Checkpoints", "FileSystem", "TensorFiles", "Metrics", "Diagnostics", "TestSupport"]),
@@ -121,14 +125,14 @@ let package = Package(
     .testTarget(
       name: "TrainingTests",
       dependencies: [
-        "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Diagnostics", "rd-train",
+        "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Jobs", "Diagnostics", "rd-train",
         "training-probe", "TestSupport",
       ]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [
-        "Diagnostics", "Distillation", "Imagery", "TensorFiles", "TestSupport", "rd-train", "rd-eval",
-        "rd-data", "rd-bench",
+        "Evaluation", "Metrics", "Checkpoints", "Collectives", "Jobs", "Diagnostics", "Distillation", "Imagery",
+        "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -271,7 +271,7 @@ void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t ch
         for (ptrdiff_t ix = 2 * ox - 1; ix <= 2 * ox + 1; ix++) {
           if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
           const float *source = x + (iy * width + ix) * channels;
-          for (ptrdiff_t c = 0; c < channels; c++) y[c] = source[c] <= y[c] ? y[c] : source[c];
+          for (ptrdiff_t c = 0; c < channels; c++) y[c] = source[c] > y[c] || source[c] != source[c] ? source[c] : y[c];
         }
     }
 }

@@ -17,7 +17,7 @@ extension Communicator {
       if failure.code == .communication { throw failure }
       failure.isOnAllRanks = true
       if size == 1 { throw failure }
-      let message = "rank \(rank) (\(LaunchEnvironment.hostName)): \(failure.message)"
+      let message = "rank \(rankInJob) (\(LaunchEnvironment.hostName)): \(failure.message)"
       report = try Array(
         JSONEncoder().encode(FailureReport(code: failure.code.rawValue, message: message, hint: failure.hint)))
     }
@@ -45,25 +45,31 @@ extension Communicator {
   ) throws {
     let texts = try allGather(Array(text.utf8))
     guard texts.contains(where: { $0 != texts[0] }) else { return }
-    let hosts = try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let hosts = try hostNames()
+    let numbers = try allGather(values: [rankInJob])
     var distinct: [[UInt8]] = []
     for text in texts where !distinct.contains(text) { distinct.append(text) }
     let groups = distinct.map { text in
       let ranks = texts.indices.filter { texts[$0] == text }
-      return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, hosts: hosts))"
+      return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, numbers: numbers, hosts: hosts))"
     }
     throw sharedFailure(
       .badData, "the ranks differ in \(what)" + groups.joined(),
       hint: hint)
   }
+
+  /// The host of each rank, by rank. Collective.
+  public func hostNames() throws -> [String] {
+    try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+  }
 }
 
 /// Rank numbers under the names of their hosts: "ranks 0, 1 on a; rank 2 on b".
-private func describe(_ ranks: [Int], hosts: [String]) -> String {
+private func describe(_ ranks: [Int], numbers: [Int], hosts: [String]) -> String {
   var names: [String] = []
   for rank in ranks where !names.contains(hosts[rank]) { names.append(hosts[rank]) }
   return names.map { name in
-    let numbers = ranks.filter { hosts[$0] == name }.map(String.init)
+    let numbers = ranks.filter { hosts[$0] == name }.map { String(numbers[$0]) }
     return "\(numbers.count == 1 ? "rank" : "ranks") \(numbers.joined(separator: ", ")) on \(name)"
   }
   .joined(separator: "; ")

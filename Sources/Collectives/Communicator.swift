@@ -1,6 +1,6 @@
 /// The ranks of a job, as seen from one of them.
 ///
-/// Every method but ``abort(_:)`` is collective: all ranks call it, in the same order, each from one thread at a time. Two implementations
+/// Every method but ``abort(_:)`` and ``enter(step:)`` is collective: all ranks call it, in the same order, each from one thread at a time. Two implementations
 /// exist: ``MPICommunicator``, and ``LocalCommunicator``, which runs the ranks as threads of one process. All methods that throw throw a
 /// `Failure` with the code `.communication`: the network, another rank or a launcher is at fault, and further collective calls are useless.
 public protocol Communicator: AnyObject, Sendable {
@@ -8,6 +8,8 @@ public protocol Communicator: AnyObject, Sendable {
   var rank: Int { get }
   /// How many ranks there are.
   var size: Int { get }
+  /// The number by which messages name this rank: `rank`, but in a group of a job's ranks that of the job.
+  var rankInJob: Int { get }
 
   /// Returns when all ranks have called it.
   func barrier() throws
@@ -30,11 +32,30 @@ public protocol Communicator: AnyObject, Sendable {
     _ send: UnsafeRawBufferPointer, sendRanges: [Range<Int>],
     into receive: UnsafeMutableRawBufferPointer, receiveRanges: [Range<Int>]) throws
 
-  /// Ends this rank's part of the job in order: the last call on every rank.
+  /// Watches from now on, until ``finish()``, that every rank arrives in the collective calls: where one does not for longer than
+  /// `stallTimeout`, the job ends, and what is said names that rank. A rank that computes is waited for. Collective.
+  ///
+  /// The longest timeout of all ranks holds; where some rank gives none, nobody watches. A second call changes nothing.
+  func watch(stallTimeout: Duration?) throws
+
+  /// Notes at which step of its work this rank is, for what ``watch(stallTimeout:)`` says. Not collective.
+  func enter(step: Int)
+
+  /// Ends this rank's part of the job, or of the group, in order: the last call on every rank.
   func finish() throws
 
   /// Ends the job on all ranks with this exit code. Not collective.
   func abort(_ code: Int32) -> Never
+}
+
+// Ranks that are no processes of their own cannot be lost on their own.
+extension Communicator {
+  public func watch(stallTimeout: Duration?) throws {}
+  public func enter(step: Int) {}
+}
+
+extension Communicator {
+  public var rankInJob: Int { rank }
 }
 
 extension Communicator {
@@ -62,15 +83,6 @@ extension Communicator {
       try all.withUnsafeMutableBytes { try allGather(send, into: $0, counts: lengths) }
     }
     return consecutiveRanges(of: lengths).map { Array(all[$0]) }
-  }
-}
-
-extension Communicator {
-  /// The values of all ranks, in rank order. Each may have another number of them.
-  public func allGather<Value: BitwiseCopyable>(values: [Value]) throws -> [Value] {
-    try allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
-      bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
-    }
   }
 }
 

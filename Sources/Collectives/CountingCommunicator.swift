@@ -19,6 +19,7 @@ public final class CountingCommunicator: Communicator, @unchecked Sendable {
 
   public var rank: Int { base.rank }
   public var size: Int { base.size }
+  public var rankInJob: Int { base.rankInJob }
 
   public func barrier() throws { try base.barrier() }
 

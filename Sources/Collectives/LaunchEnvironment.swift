@@ -9,6 +9,10 @@ public struct LaunchEnvironment: Sendable, Equatable {
   public let size: Int?
   /// Whether a launcher that MPI can talk to started this process.
   public let hasLauncher: Bool
+  /// Whether that was Open MPI's mpirun or one of its daemons.
+  public let isByMPIRun: Bool
+  /// When the scheduler ends the job, where it says so, as newer Slurms do.
+  public let end: Date?
   /// How many tasks `srun` started without offering them MPI: they would be as many jobs of one rank.
   let tasksWithoutMPI: Int?
 
@@ -20,6 +24,8 @@ public struct LaunchEnvironment: Sendable, Equatable {
     func number(_ names: String...) -> Int? { names.lazy.compactMap { environment[$0].flatMap { Int($0) } }.first }
     let taskCount = number("SLURM_STEP_NUM_TASKS")
     let rank = number("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+    end = environment["SLURM_JOB_END_TIME"].flatMap { Double($0) }.map { Date(timeIntervalSince1970: $0) }
+    isByMPIRun = environment["OMPI_COMM_WORLD_RANK"] != nil
     hasLauncher = rank != nil || environment["OMPI_COMM_WORLD_SIZE"] != nil
     if hasLauncher {
       self.rank = rank ?? 0

@@ -2,9 +2,10 @@ import Diagnostics
 import Foundation
 
 /// Ranks that are threads of one process: the same rules as under MPI, without a launcher.
-public final class LocalCommunicator: Communicator {
+public final class LocalCommunicator: JobCommunicator {
   public let rank: Int
   public var size: Int { team.size }
+  public let rankInJob: Int
   private let team: Team
 
   /// The only rank of a job.
@@ -12,8 +13,9 @@ public final class LocalCommunicator: Communicator {
     self.init(rank: 0, team: Team(size: 1))
   }
 
-  private init(rank: Int, team: Team) {
+  private init(rank: Int, rankInJob: Int? = nil, team: Team) {
     self.rank = rank
+    self.rankInJob = rankInJob ?? rank
     self.team = team
   }
 
@@ -94,6 +96,32 @@ public final class LocalCommunicator: Communicator {
     }
   }
 
+  public func split(_ group: Int) throws -> any Communicator {
+    let groups = try allGather(values: [group])
+    let members = groups.indices.filter { groups[$0] == group }
+    let part = try shared(from: members[0]) {
+      let part = Team(size: members.count)
+      team.add(part, members: members)
+      return part
+    }
+    return LocalCommunicator(rank: members.count { $0 < rank }, rankInJob: rankInJob, team: part)
+  }
+
+  public func makeQueue(count: Int) throws -> any WorkQueue {
+    LocalWorkQueue(try shared(from: 0) { WorkCounter(count: count) }, of: self)
+  }
+
+  /// What the rank `root` makes. Collective, but other ranks may take part with another root.
+  private func shared<Object: AnyObject & Sendable>(from root: Int, make: () -> Object) throws -> Object {
+    var object: Object?
+    try exchange(Offer(object: rank == root ? make() : nil)) { offers in
+      object = offers[root].object as? Object
+      return object == nil ? "rank \(root) does not share what rank \(rank) expects" : nil
+    }
+    guard let object else { throw Failure(.internalError, "an exchange without a result") }
+    return object
+  }
+
   public func finish() throws {
     try team.wait(rank)
   }
@@ -118,6 +146,7 @@ private struct Offer {
   var send = UnsafeRawBufferPointer(start: nil, count: 0)
   /// The part of `send` for each rank, or what else the ranks have to agree on.
   var ranges: [Range<Int>] = []
+  var object: (any AnyObject & Sendable)?
 }
 
 /// The meeting point of the ranks.
@@ -129,6 +158,8 @@ private final class Team: @unchecked Sendable {
   private var offers: [Offer]
   /// Why no meeting can take place any more.
   private var absence: String?
+  /// The groups that this team has been divided into, and which of its ranks each has.
+  private var parts: [(team: Team, members: [Int])] = []
 
   init(size: Int) {
     self.size = size
@@ -157,10 +188,19 @@ private final class Team: @unchecked Sendable {
     return offers
   }
 
+  func add(_ part: Team, members: [Int]) {
+    condition.lock()
+    defer { condition.unlock() }
+    parts.append((part, members))
+  }
+
   /// Takes a rank out of the job for good, which releases those that wait for it.
   func leave(_ rank: Int, after result: Result<some Any, any Error>) {
     condition.lock()
     defer { condition.unlock() }
+    for part in parts {
+      if let member = part.members.firstIndex(of: rank) { part.team.leave(member, after: result) }
+    }
     guard absence == nil else { return }
     switch result {
     case .success: absence = "rank \(rank) has returned"

@@ -2,31 +2,35 @@ import COpenMPI
 import Diagnostics
 import Foundation
 
-/// The ranks of an MPI job.
+/// The ranks of an MPI job, or a group of them.
 ///
 /// Byte counts are not limited to MPI's 2^31 - 1: larger messages go in rounds.
-public final class MPICommunicator: Communicator, @unchecked Sendable {
+public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
   public let rank: Int
   public let size: Int
+  public let rankInJob: Int
 
   /// No message is longer than this many bytes.
   private let messageLimit: Int
-  private let world: MPI_Comm? = rd_comm_world()
+  private let handle: MPI_Comm?
   // Reused by every call, so that none allocates. The protocol's rule of one thread at a time protects them.
   private var requests: [MPI_Request?] = []
   private var counts: [Int32]
   private var offsets: [Int32]
+  /// Which call this rank is in.
+  private let record = CallRecord()
+  private var watchdog: Watchdog?
 
   /// Joins the job that the launcher started. Called once in a process.
   ///
   /// Without a launcher the answer is a ``LocalCommunicator`` of one rank and MPI is not touched: MPI would start a daemon of its own.
   /// - Throws: `Failure(.communication)` if MPI cannot be initialised, or sees other ranks than the launcher started.
-  public static func start() throws -> any Communicator {
+  public static func start() throws -> any JobCommunicator {
     try start(messageLimit: 1 << 30)
   }
 
   /// ``start()`` with another limit to the length of a message, so that tests need not send gigabytes.
-  package static func start(messageLimit: Int) throws -> any Communicator {
+  package static func start(messageLimit: Int) throws -> any JobCommunicator {
     let launch = LaunchEnvironment.current
     if let tasks = launch.tasksWithoutMPI {
       throw Failure(
@@ -37,11 +41,12 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
 
     var provided: Int32 = 0
     let place = "rank \(launch.rank) on host \(LaunchEnvironment.hostName)"
-    try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread", place: place)
+    // The ranks' watchdogs have threads of their own, and so has the queue of work; without them one thread at a time is enough.
+    try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_MULTIPLE), &provided), "MPI_Init_thread", place: place)
     guard provided >= MPI_THREAD_SERIALIZED else {
       throw Failure(.communication, "\(place): this MPI library does not support programs with threads")
     }
-    let communicator = try MPICommunicator(messageLimit: messageLimit, place: place)
+    let communicator = try MPICommunicator(rd_comm_world(), messageLimit: messageLimit, place: place)
     if let expected = launch.size, expected != communicator.size {
       throw Failure(
         .communication, "\(place): the launcher started \(expected) ranks, but MPI sees \(communicator.size)",
@@ -50,29 +55,32 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     return communicator
   }
 
-  private init(messageLimit: Int, place: String) throws {
+  private init(_ handle: MPI_Comm?, rankInJob: Int? = nil, messageLimit: Int, place: String) throws {
     try Self.check(
-      MPI_Comm_set_errhandler(world, rd_errors_return()), "MPI_Comm_set_errhandler", place: place)
+      MPI_Comm_set_errhandler(handle, rd_errors_return()), "MPI_Comm_set_errhandler", place: place)
     var rank: Int32 = 0
     var size: Int32 = 0
-    try Self.check(MPI_Comm_rank(world, &rank), "MPI_Comm_rank", place: place)
-    try Self.check(MPI_Comm_size(world, &size), "MPI_Comm_size", place: place)
+    try Self.check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank", place: place)
+    try Self.check(MPI_Comm_size(handle, &size), "MPI_Comm_size", place: place)
+    self.handle = handle
     self.rank = Int(rank)
     self.size = Int(size)
+    self.rankInJob = rankInJob ?? Int(rank)
     self.messageLimit = min(messageLimit, Int(Int32.max))
     counts = [Int32](repeating: 0, count: Int(size))
     offsets = [Int32](repeating: 0, count: Int(size))
   }
 
   public func barrier() throws {
-    try check(MPI_Barrier(world), "MPI_Barrier")
+    try call(.barrier) { MPI_Barrier(handle) }
   }
 
   public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
     for start in stride(from: 0, to: buffer.count, by: messageLimit) {
       let count = min(messageLimit, buffer.count - start)
-      try check(
-        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), world), "MPI_Bcast")
+      try call(.broadcast) {
+        MPI_Bcast(buffer.baseAddress.map { $0 + start }, Int32(count), rd_byte(), Int32(root), handle)
+      }
     }
   }
 
@@ -97,11 +105,9 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
         offsets[rank] = Int32(offset)
         offset += count
       }
-      try check(
-        MPI_Allgatherv(
-          rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets,
-          rd_byte(), world),
-        "MPI_Allgatherv")
+      try call(.allGather) {
+        MPI_Allgatherv(rd_in_place(), counts[rank], rd_byte(), destination, counts, offsets, rd_byte(), handle)
+      }
     } else {
       // MPI's displacements are 32 bits wide.
       var offset = 0
@@ -123,18 +129,18 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     for distance in 1..<max(size, 1) {
       let source = (rank + size - distance) % size
       try post(receiveRanges[source], "MPI_Irecv") { start, count, request in
-        MPI_Irecv(receive.baseAddress.map { $0 + start }, count, rd_byte(), Int32(source), 0, world, &request)
+        MPI_Irecv(receive.baseAddress.map { $0 + start }, count, rd_byte(), Int32(source), 0, handle, &request)
       }
     }
     for distance in 1..<max(size, 1) {
       let destination = (rank + distance) % size
       try post(sendRanges[destination], "MPI_Isend") { start, count, request in
-        MPI_Isend(send.baseAddress.map { $0 + start }, count, rd_byte(), Int32(destination), 0, world, &request)
+        MPI_Isend(send.baseAddress.map { $0 + start }, count, rd_byte(), Int32(destination), 0, handle, &request)
       }
     }
     UnsafeMutableRawBufferPointer(rebasing: receive[receiveRanges[rank]]).copyMemory(
       from: UnsafeRawBufferPointer(rebasing: send[sendRanges[rank]]))
-    try check(MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()), "MPI_Waitall")
+    try call(.allToAll) { MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()) }
   }
 
   /// Starts the transfer of these bytes, in messages of at most `messageLimit`.
@@ -148,17 +154,72 @@ public final class MPICommunicator: Communicator, @unchecked Sendable {
     }
   }
 
+  public func split(_ group: Int) throws -> any Communicator {
+    var part: MPI_Comm?
+    try check(MPI_Comm_split(handle, Int32(group), Int32(rank), &part), "MPI_Comm_split")
+    return try MPICommunicator(part, rankInJob: rankInJob, messageLimit: messageLimit, place: place)
+  }
+
+  public func makeQueue(count: Int) throws -> any WorkQueue {
+    // Its messages have a communicator of their own.
+    var copy: MPI_Comm?
+    try check(MPI_Comm_dup(handle, &copy), "MPI_Comm_dup")
+    return MPIWorkQueue(count: count, over: copy, of: self)
+  }
+
+  public func watch(stallTimeout: Duration?) throws {
+    guard size > 1, watchdog == nil else { return }
+    let address = RankAddress(
+      rank: rankInJob, host: LaunchEnvironment.hostName,
+      process: ProcessInfo.processInfo.processIdentifier)
+    let addresses = try allGather(Array(JSONEncoder().encode(address))).map {
+      try JSONDecoder().decode(RankAddress.self, from: Data($0))
+    }
+    let timeouts = try allGather(values: stallTimeout.map { [$0] } ?? [])
+    guard let longest = timeouts.max(), timeouts.count == size else { return }
+    var level: Int32 = 0
+    try check(MPI_Query_thread(&level), "MPI_Query_thread")
+    guard level == MPI_THREAD_MULTIPLE else {
+      throw Failure(
+        .communication, "this MPI library lets no second thread call it, which watching the ranks takes",
+        hint: "switch the stall timeout off")
+    }
+    watchdog = Watchdog(
+      record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: handle))
+  }
+
+  /// Ends what ``watch(stallTimeout:)`` began, once all ranks are here: until then they may wait for each other. Collective.
+  private func endWatch() throws {
+    guard let watchdog else { return }
+    try barrier()
+    watchdog.stop()
+    self.watchdog = nil
+  }
+
+  public func enter(step: Int) { record.step = step }
+
   public func finish() throws {
-    try check(MPI_Finalize(), "MPI_Finalize")
+    try endWatch()
+    guard handle != rd_comm_world() else { return try check(MPI_Finalize(), "MPI_Finalize") }
+    var handle = handle
+    try check(MPI_Comm_free(&handle), "MPI_Comm_free")
   }
 
   public func abort(_ code: Int32) -> Never {
-    MPI_Abort(world, code)
+    MPI_Abort(rd_comm_world(), code)
     exit(code)
   }
 
-  private func check(_ status: Int32, _ name: String) throws {
-    try Self.check(status, name, place: "rank \(rank) on host \(LaunchEnvironment.hostName)")
+  private var place: String { "rank \(rankInJob) on host \(LaunchEnvironment.hostName)" }
+
+  /// Makes a call in which this rank may wait for others.
+  private func call(_ call: MPICall, _ body: () -> Int32) throws {
+    try check(record.during(call, body), call.name)
+  }
+
+  /// - Throws: `Failure(.communication)` where a call of MPI says that it failed.
+  func check(_ status: Int32, _ name: String) throws {
+    try Self.check(status, name, place: place)
   }
 
   private static func check(_ status: Int32, _ name: String, place: @autoclosure () -> String) throws {

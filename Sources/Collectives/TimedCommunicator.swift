@@ -8,6 +8,7 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
 
   public var rank: Int { base.rank }
   public var size: Int { base.size }
+  public var rankInJob: Int { base.rankInJob }
 
   public func barrier() throws {
     try measured { try base.barrier() }
@@ -29,6 +30,10 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
   ) throws {
     try measured { try base.allToAll(send, sendRanges: sendRanges, into: receive, receiveRanges: receiveRanges) }
   }
+
+  public func watch(stallTimeout: Duration?) throws { try base.watch(stallTimeout: stallTimeout) }
+
+  public func enter(step: Int) { base.enter(step: step) }
 
   public func finish() throws { try base.finish() }
 

@@ -10,45 +10,13 @@ import Metrics
 import Network
 import Numerics
 import Reports
-import TensorFiles
+import Synchronization
 import Training
 
-/// What an evaluation is told.
-public struct EvaluationOptions: Sendable {
-  /// A run's folder, whose newest valid checkpoint is taken, or a checkpoint.
-  public var checkpoint: String
-  /// Folder of the data set; pictures lie in `data/category/test/KIND`, or in `data/test/KIND` without a category.
-  public var data: String
-  public var category: String?
-  /// Where the results go.
-  public var output: String
-  /// The teacher's weights, where the checkpoint holds their hash only.
-  public var teacher: String?
-  public var scales: ScoredScales
-  public var score: ImageScore
-  public var engine: TrainingConfiguration.Engine
-  public var precision: Precision
-  public var threads: Int?
-
-  public init(
-    checkpoint: String, data: String, category: String? = nil, output: String, teacher: String? = nil,
-    scales: ScoredScales = .all, score: ImageScore = .maximum, engine: TrainingConfiguration.Engine = .vector,
-    precision: Precision = .fp32, threads: Int? = nil
-  ) {
-    self.checkpoint = checkpoint
-    self.data = data
-    self.category = category
-    self.output = output
-    self.teacher = teacher
-    self.scales = scales
-    self.score = score
-    self.engine = engine
-    self.precision = precision
-    self.threads = threads
-  }
-}
-
 /// Scores the test images of a data set with a checkpoint, each rank its share of them, and measures how well that finds the defects.
+///
+/// Memory holds the networks, a few images, what `EvaluationOptions.pixelMemory` says, and some numbers of each image of the set: the maps lie in a
+/// scratch file.
 public final class Evaluator {
   private let options: EvaluationOptions
   private let communicator: any Communicator
@@ -56,14 +24,11 @@ public final class Evaluator {
   private let checkpointName: String
   private let step: Int
   private let normalStatistics: NormalStatistics?
-  private let entries: [TestEntry]
+  private let images: TestImages
   private let extractor: FeatureExtractor
   private let detector: Detector
   private let team: ThreadTeam
-  private var architecture: Architecture { detector.architecture }
-  private var side: Int { architecture.model.imageSize }
-  /// The numbers of this rank's images among all entries.
-  private var own: Range<Int> { evenRange(communicator.rank, of: communicator.size, count: entries.count) }
+  private var side: Int { images.side }
 
   /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
@@ -71,7 +36,7 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
+    try communicator.comparePrograms()
     let (checkpoint, checkpointName) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
     }
@@ -87,47 +52,56 @@ public final class Evaluator {
       try TrainingConfiguration(data: "", teacher: "", output: "")
         .restored(from: record.configuration, file: checkpointName)
     }
-    entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
+    let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
     let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
     try communicator.compareAcrossRanks(names, what: "the test images")
 
     let architecture = Architecture(configuration.model)
+    images = TestImages(entries, side: architecture.model.imageSize, over: communicator)
     let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
     self.team = team
-    let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
-    try compareArithmetic(engine, over: communicator)
-    (extractor, detector) = try communicator.agree {
-      let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
-      return (
-        FeatureExtractor(
-          try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-          team: team),
-        try Detector(
-          architecture, student: checkpoint[.parameters], engine: engine,
-          capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
-      )
+    do {
+      let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
+      try compareArithmetic(engine, over: communicator)
+      (extractor, detector) = try communicator.agree {
+        let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
+        return (
+          FeatureExtractor(
+            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
+            team: team),
+          try Detector(
+            architecture, student: checkpoint[.parameters], engine: engine,
+            capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
+        )
+      }
+    } catch {
+      team.finish()
+      throw error
     }
   }
 
-  /// Writes `metrics.json`, `scores.csv`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective.
-  public func evaluate() throws {
-    let detections = try communicator.agree { try detectOwnImages() }
-    let scores = try gather(detections.map(\.score))
-    let maxima = try gather(detections.flatMap { $0.scaleMaps.map { Double($0.max() ?? 0) } })
-    let highest = try gather(detections.map { Double($0.map.max() ?? 0) }).max() ?? 0
-    let lowest = try gather(detections.map { Double($0.map.min() ?? 0) }).min() ?? 0
-
-    let pictures = ResultPictures(scale: try heatMapScale(lowest: lowest, highest: highest))
-    try communicator.agree { try drawOwnImages(detections, pictures) }
-    let maps = try gather(detections.flatMap(\.map))
-    let seconds = try gather([inferenceSeconds]).reduce(0, +) / Double(entries.count)
-    let memory = try gather([peakMemory()]).max()
-    try communicator.agree {
-      guard communicator.rank == 0 else { return }
-      try writeOverview(scores: scores, maps: maps, pictures)
-      try writeResults(scores: scores, maxima: maxima, maps: maps, seconds: seconds, memory: memory)
+  /// Writes `metrics.json`, `scores.csv`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective, and once.
+  /// - Returns: the metrics, on every rank the same.
+  /// - Throws: on all ranks the same `Failure`, after which no scratch file is left.
+  @discardableResult
+  public func evaluate() throws -> Evaluation {
+    defer { team.finish() }
+    let (maps, pixels) = try communicator.agree {
+      try makeFolder("\(options.output)/maps")
+      return (
+        try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator),
+        try PixelStore(
+          width: side, height: side, parts: images.parts, memory: options.pixelMemory, folder: options.output)
+      )
     }
-    team.finish()
+    let own = try communicator.agree { try scoreOwnImages(maps, pixels) }
+    let findings = try communicator.allGather(values: own)
+    let evaluation = try evaluation(findings, pixels)
+    let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(findings) })
+    try communicator.agree { try drawOwnImages(maps, pictures) }
+    try collect(maps, findings, pictures)
+    try writeResults(findings, evaluation)
+    return evaluation
   }
 
   // MARK: This rank's images
@@ -135,40 +109,54 @@ public final class Evaluator {
   /// From normalised pictures to scores.
   private var inferenceSeconds = 0.0
 
-  private func detectOwnImages() throws -> [Detection] {
-    let features = FeatureBuffer(architecture, images: FeatureExtractor.imagesAtATime)
-    var detections: [Detection] = []
+  private func scoreOwnImages(_ maps: MapScratch, _ pixels: PixelStore) throws -> [ImageFinding] {
+    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.imagesAtATime)
+    let own = images.own
+    var findings: [ImageFinding] = []
     for start in stride(from: own.lowerBound, to: own.upperBound, by: FeatureExtractor.imagesAtATime) {
-      let part = entries[start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)]
-      try extractor.read(part.map(\.image.path))
+      let part = start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)
+      try extractor.read(part.map { images.entries[$0].image.path })
       let began = ContinuousClock.now
       try extractor.extract(part.count, into: features)
-      detections += try detector.detect(features.features, images: part.count)
+      let detections = try detector.detect(features.features, images: part.count)
       inferenceSeconds += (ContinuousClock.now - began).seconds
-      console.progress(detections.count, of: own.count, "image \(detections.count)/\(own.count)")
+      let masks = try team.map(part.count) { try images.mask(of: start + $0) }
+      findings += try team.map(part.count) { try ImageFinding(detections[$0], mask: masks[$0], side: side) }
+      for (image, (detection, mask)) in zip(part, zip(detections, masks)) {
+        try maps.write(detection.map, of: image)
+        let kind = images.part(of: image)
+        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask, part: kind) }
+      }
+      console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
     }
-    return detections
+    return findings
   }
 
-  private func drawOwnImages(_ detections: [Detection], _ pictures: ResultPictures) throws {
-    for kind in Set(entries[own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
-    try makeFolder("\(options.output)/maps")
-    try team.run(detections.count) { index, _ in
-      let entry = entries[own.lowerBound + index]
-      try picture(of: entry, map: detections[index].map, pictures)
+  private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
+    for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
+    let drawn = Atomic<Int>(0)
+    let count = images.own.count
+    try team.run(count) { index, _ in
+      let image = images.own.lowerBound + index
+      let entry = images.entries[image]
+      try picture(of: image, map: maps.map(of: image), pictures)
         .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(pictureName(of: entry))")
+      let done = drawn.add(1, ordering: .relaxed).newValue
+      console.progress(done, of: count, "picture \(done)/\(count)")
     }
   }
 
   /// The image, its heat map, and its mask if it has one, side by side.
-  private func picture(of entry: TestEntry, map: [Float], _ pictures: ResultPictures) throws -> Raster {
-    let image = try ImageFile.decode(entry.image.path).resized(width: side, height: side)
-    return try pictures.panel(image: image, map: map, side: side, mask: mask(of: entry))
+  private func picture(of image: Int, map: [Float], _ pictures: ResultPictures) throws -> Raster {
+    let raster = try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
+    return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image))
   }
 
   /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
   /// the middle: so normal images look normal even where nothing else is in the set.
-  private func heatMapScale(lowest: Double, highest: Double) throws -> HeatMapScale {
+  private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
+    let lowest = Double(findings.map(\.lowest).min() ?? 0)
+    let highest = Double(findings.map(\.highest).max() ?? 0)
     guard let normal = normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
     let usual = options.scales.scales.reduce(0.0) { sum, scale in
       let statistics = normal.scales[scale.rawValue - 1]
@@ -180,54 +168,62 @@ public final class Evaluator {
 
   // MARK: Results
 
-  /// A sheet of the image of each kind that scores highest.
-  private func writeOverview(scores: [Double], maps: [Float], _ pictures: ResultPictures) throws {
-    let size = side * side
-    let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
-      images.max { scores[$0] < scores[$1] }
+  private func evaluation(_ findings: [ImageFinding], _ pixels: PixelStore) throws -> Evaluation {
+    let metrics = try pixels.metrics(over: communicator)
+    return try communicator.agree {
+      try Evaluation(
+        images: findings.enumerated().map(images.result(of:_:)), kinds: images.kinds, pixels: metrics)
     }
-    let sheet = try highest.sorted().map { index in
-      try picture(of: entries[index], map: Array(maps[index * size..<(index + 1) * size]), pictures)
-    }
-    try contactSheet(sheet, columns: 2).writePNG(to: "\(options.output)/overview.png")
   }
 
-  private func writeResults(
-    scores: [Double], maxima: [Double], maps: [Float], seconds: Double, memory: Int?
-  ) throws {
-    let size = side * side
-    var images: [ScoredImage] = []
-    var warnings: [String] = []
-    let archive = try MapArchive(
-      path: "\(options.output)/maps/maps.h5", size: side, scales: options.scales.scales.map(\.rawValue),
-      producer: versionText(tool: "rd-eval"))
-    for (index, entry) in entries.enumerated() {
-      let map = Array(maps[index * size..<(index + 1) * size])
-      let mask = try mask(of: entry)
-      if entry.isAnomalous, mask == nil {
-        warnings.append("\(entry.image.relativePath): no mask; left out of the pixel metrics")
-      } else if entry.isAnomalous, mask?.contains(true) == false {
-        warnings.append("\(entry.image.relativePath): the mask marks no pixel at \(side) pixels; counted as background")
-      }
-      images.append(
-        ScoredImage(score: scores[index], defect: entry.isAnomalous ? entry.kind : nil, map: map, mask: mask))
-      try archive.append(path: entry.image.relativePath, score: scores[index], map: map)
+  /// Writes all maps to one file, and a sheet of the image of each kind that scores highest. Collective.
+  private func collect(_ maps: MapScratch, _ findings: [ImageFinding], _ pictures: ResultPictures) throws {
+    let entries = images.entries
+    let archive = try communicator.agree {
+      communicator.rank > 0
+        ? nil
+        : try MapArchive(
+          path: "\(options.output)/maps/maps.h5", size: side, scales: options.scales.scales.map(\.rawValue),
+          producer: versionText(tool: "rd-eval"))
     }
-    try archive.finish()
-    let evaluation = try Evaluation(images: images, width: side, height: side)
-    try ScoreTable.write(
-      entries.indices.map { index in
-        ScoreTable.Row(
-          path: entries[index].image.relativePath, kind: entries[index].kind, isAnomalous: entries[index].isAnomalous,
-          score: scores[index], scaleMaxima: (0..<3).map { maxima[3 * index + $0] })
-      }, to: "\(options.output)/scores.csv")
-    let anomalous = entries.count(where: \.isAnomalous)
-    try EvaluationSummary(
-      category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
-      step: step, evaluation: evaluation,
-      images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
-      score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
-    ).write(to: "\(options.output)/metrics.json")
+    let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
+      images.max { findings[$0].score < findings[$1].score }
+    }
+    var sheet: [Raster] = []
+    try maps.collect { image, map in
+      try archive?.append(path: entries[image].image.relativePath, score: findings[image].score, map: map)
+      if highest.contains(image) { sheet.append(try picture(of: image, map: map, pictures)) }
+      console.progress(image + 1, of: entries.count, "map \(image + 1)/\(entries.count)")
+    }
+    try communicator.agree {
+      try archive?.finish()
+      if communicator.rank == 0 {
+        try contactSheet(sheet, columns: 2).writePNG(to: "\(options.output)/overview.png")
+      }
+    }
+  }
+
+  private func writeResults(_ findings: [ImageFinding], _ evaluation: Evaluation) throws {
+    let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
+    let memory = try communicator.allGather(values: [peakMemory()]).max()
+    let entries = images.entries
+    let warnings = findings.indices.compactMap { images.warning(of: $0, findings[$0]) }
+    try communicator.agree {
+      guard communicator.rank == 0 else { return }
+      try ScoreTable.write(
+        zip(entries, findings).map { entry, finding in
+          ScoreTable.Row(
+            path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
+            scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] })
+        }, to: "\(options.output)/scores.csv")
+      let anomalous = entries.count(where: \.isAnomalous)
+      try EvaluationSummary(
+        category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
+        step: step, evaluation: evaluation,
+        images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
+        score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
+      ).write(to: "\(options.output)/metrics.json")
+    }
     warnings.forEach { console.say("warning: \($0)") }
     console.say(describe(evaluation.overall))
     console.say("metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
@@ -239,58 +235,11 @@ public final class Evaluator {
       "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
   }
 
-  /// The defect's pixels at the network's resolution; nil for normal images and where there is no mask.
-  private func mask(of entry: TestEntry) throws -> [Bool]? {
-    try entry.maskPath.map { try ImageFile.decodeMask($0).resized(width: side, height: side).binaryMask() }
-  }
-
   /// The image's own name, with .png behind it where it is of another kind: 001.jpg and 001.png may both be there.
   private func pictureName(of entry: TestEntry) -> String {
     let name = entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
     return name.lowercased().hasSuffix(".png") ? name : name + ".png"
   }
-
-  private func gather<Value: BitwiseCopyable>(_ values: [Value]) throws -> [Value] {
-    try communicator.allGather(values: values)
-  }
-}
-
-/// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
-private func openCheckpoint(
-  _ path: String, withTeacher: Bool, console: Console
-) throws -> (CheckpointFile, String) {
-  guard isFolder(path) else { return (try CheckpointFile(path: path), path) }
-  let folder = RunFolder(path).checkpoints
-  let store = CheckpointStore(storage: FolderStorage(isFolder(folder) ? folder : path)) {
-    console.say("warning: \($0.name): \($0.reason)")
-  }
-  guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
-    throw Failure(
-      .badData, "\(path): holds no checkpoint",
-      hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
-  }
-  return (newest.checkpoint, newest.name)
-}
-
-/// The teacher that a checkpoint was trained with: its own copy, or the file that is given.
-private func teacher(
-  of checkpoint: CheckpointFile, named name: String, given: String?, for architecture: Architecture
-) throws -> TeacherWeights {
-  let weights: TeacherWeights
-  if let given {
-    weights = try TeacherWeights(source: given, for: architecture)
-  } else if !checkpoint[.teacher].names.isEmpty {
-    let own = try checkpoint[.teacher].tensors.map { try $0.loaded() }
-    weights = try TeacherWeights(TensorTable(own, source: name), for: architecture)
-  } else {
-    throw Failure(.usage, "\(name): the checkpoint holds no teacher", hint: "give the teacher's file as --teacher")
-  }
-  guard weights.hash == checkpoint.record.teacherHash else {
-    throw Failure(
-      .badData, "\(given ?? name): not the teacher that the student was trained with",
-      hint: "leave --teacher out, or give the file of the training")
-  }
-  return weights
 }
 
 /// The most memory that this process has had, in bytes.

@@ -19,7 +19,7 @@ public struct OpenFile: ~Copyable, Sendable {
     // Non-blocking, so that a pipe in the folder cannot hold the program up before it is seen to be one.
     self.init(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path: path)
     guard descriptor >= 0 else {
-      throw Failure(errno == ENOENT ? .badData : .inputOutput, "\(path): \(systemReason())")
+      throw Failure([ENOENT, ENOTDIR].contains(errno) ? .badData : .inputOutput, "\(path): \(systemReason())")
     }
     guard try status().st_mode & S_IFMT == S_IFREG else { throw Failure(.badData, "\(path): not a file") }
   }
@@ -29,6 +29,17 @@ public struct OpenFile: ~Copyable, Sendable {
   package init(creating path: String, called name: String) throws {
     self.init(open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644), path: name)
     guard descriptor >= 0 else { throw writeFailure(name) }
+  }
+
+  /// Makes a file in a folder and takes its name away at once: it is gone with its owner, however the process ends.
+  /// - Parameter content: what it is to hold, for error messages and, as long as it has one, its name.
+  /// - Throws: `Failure` of `.inputOutput`.
+  public init(scratchIn folder: String, for content: String) throws {
+    let suffix = ".partial"
+    var name = Array("\(folder)/\(content)-XXXXXX\(suffix)".utf8CString)
+    self.init(mkstemps(&name, Int32(suffix.utf8.count)), path: "\(folder) (scratch file of \(content))")
+    guard descriptor >= 0 else { throw writeFailure(path) }
+    unlink(name)
   }
 
   deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
@@ -61,6 +72,15 @@ public struct OpenFile: ~Copyable, Sendable {
       count += step
     }
     return count
+  }
+
+  /// Fills memory with what is in the file from `offset` on.
+  /// - Throws: `Failure` of `.inputOutput`, also where the file holds less.
+  public func readAll(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+    let count = try read(into: memory, at: offset)
+    guard count == memory.count else {
+      throw Failure(.inputOutput, "\(path): ends after \(offset + count) bytes; \(offset + memory.count) were written")
+    }
   }
 
   /// Writes bytes to the file from `offset` on.

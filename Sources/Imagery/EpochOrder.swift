@@ -19,7 +19,7 @@ public struct EpochOrder: Sendable {
     self.batchSize = batchSize
     self.seed = seed
     var random = SplitMix64(seed, name: "shards")
-    dealt = Array(0..<images).shuffled(using: &random)
+    dealt = random.shuffled(Array(0..<images))
   }
 
   public var stepsPerEpoch: Int { (images + batchSize - 1) / batchSize }
@@ -27,7 +27,7 @@ public struct EpochOrder: Sendable {
   /// The images of a shard, in the order in which an epoch takes them.
   public func order(ofShard shard: Int, epoch: Int) -> [Int] {
     var random = SplitMix64(seed, UInt64(shard), UInt64(epoch))
-    return stride(from: shard, to: images, by: shards).map { dealt[$0] }.shuffled(using: &random)
+    return random.shuffled(stride(from: shard, to: images, by: shards).map { dealt[$0] })
   }
 
   /// The images of all shards in a step, counted from 0 over the whole run.

@@ -69,6 +69,12 @@ public enum MVTecDataSet {
     try namesInFolder(folder).filter { isFolder("\(folder)/\($0)/train/good") }
   }
 
+  /// The categories of a folder that can be tested: those of its folders that hold `test`.
+  /// - Throws: `Failure` as `training` does.
+  public static func testedCategories(in folder: String) throws -> [String] {
+    try namesInFolder(folder).filter { isFolder("\(folder)/\($0)/test") }
+  }
+
   private static func root(at folder: String, category: String?, needing part: String) throws -> String {
     let root = category.map { "\(folder)/\($0)" } ?? folder
     if isFolder("\(root)/\(part)") { return root }

@@ -10,12 +10,17 @@ public final class Console: Sendable {
 
   private let isShown: Bool
   private let isTerminal: Bool
+  /// What every line begins with.
+  private let prefix: String
   private let interval: Duration
   private let state = Mutex(State())
 
-  /// - Parameter rank: the rank that speaks.
-  public init(rank: Int) {
+  /// - Parameters:
+  ///   - rank: the rank that speaks.
+  ///   - topic: what it speaks of, where there are several things.
+  public init(rank: Int, topic: String? = nil) {
     isShown = rank == 0
+    prefix = topic.map { "\($0): " } ?? ""
     isTerminal = isatty(STDERR_FILENO) == 1
     interval = isTerminal ? .milliseconds(100) : .seconds(10)
   }
@@ -24,7 +29,7 @@ public final class Console: Sendable {
   public func say(_ line: String) {
     guard isShown else { return }
     state.withLock { state in
-      write((state.hasBar ? "\r\u{1B}[K" : "") + line + "\n")
+      write((state.hasBar ? "\r\u{1B}[K" : "") + prefix + line + "\n")
       state.hasBar = false
     }
   }
@@ -40,10 +45,10 @@ public final class Console: Sendable {
         let width = 30
         let filled = total > 0 ? width * done / total : width
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        write("\r\u{1B}[K\(bar) \(text())" + (done == total ? "\n" : ""))
+        write("\r\u{1B}[K\(bar) \(prefix)\(text())" + (done == total ? "\n" : ""))
         state.hasBar = done < total
       } else {
-        write(text() + "\n")
+        write(prefix + text() + "\n")
       }
     }
   }

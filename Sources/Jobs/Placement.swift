@@ -6,6 +6,8 @@ import Foundation
 package struct Placement: Sendable {
   /// Ranks on this host, this one included.
   package let ranksOnHost: Int
+  /// The cores that this rank may run on: what the launcher's binding leaves to it.
+  package let cores: IndexSet
   /// The threads that fall to this rank: the cores it may run on, divided by the ranks that may run on the same ones.
   package let threads: Int
   /// The host's memory that was free, in bytes, within what a scheduler or container allows. Before large buffers are made: they take it only
@@ -14,17 +16,13 @@ package struct Placement: Sendable {
 
   /// Collective.
   package init(_ communicator: any Communicator) throws {
-    // Such as "0-3,8": what the launcher's binding leaves to this process.
-    let cores = Self.value(of: "Cpus_allowed_list", in: "/proc/self/status") ?? "0"
-    let places = try communicator.allGather(Array("\(LaunchEnvironment.hostName) \(cores)".utf8))
+    let list = Self.value(of: "Cpus_allowed_list", in: "/proc/self/status") ?? "0"
+    cores = IndexSet(list: list)
+    let places = try communicator.allGather(Array("\(LaunchEnvironment.hostName) \(list)".utf8))
     let own = places[communicator.rank]
     let host = Array("\(LaunchEnvironment.hostName) ".utf8)
     ranksOnHost = places.count { $0.starts(with: host) }
-    let count = cores.split(separator: ",").reduce(0) { count, range in
-      let ends = range.split(separator: "-").compactMap { Int($0) }
-      return count + (ends.count == 2 ? ends[1] - ends[0] + 1 : 1)
-    }
-    threads = max(count / places.count { $0 == own }, 1)
+    threads = max(cores.count / places.count { $0 == own }, 1)
     let kibibytes = Self.value(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap { Int($0) }
     let onHost = (kibibytes ?? 0) * 1024
     freeMemory = min(onHost, Self.memoryLeftToGroup ?? onHost)

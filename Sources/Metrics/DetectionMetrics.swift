@@ -1,25 +1,3 @@
-import Diagnostics
-
-/// A test image after scoring.
-public struct ScoredImage: Sendable {
-  /// The image's anomaly score.
-  public var score: Double
-  /// The kind of its defect (the name of its folder); nil for a normal image.
-  public var defect: String?
-  /// Its anomaly map, row by row.
-  public var map: [Float]
-  /// Its defect pixels, row by row. Nil means none for a normal image and unknown for an anomalous one, which the pixel
-  /// metrics then leave out.
-  public var mask: [Bool]?
-
-  public init(score: Double, defect: String?, map: [Float], mask: [Bool]?) {
-    self.score = score
-    self.defect = defect
-    self.map = map
-    self.mask = mask
-  }
-}
-
 /// The quality of anomaly detection on one set of images. A measure is nil (null in JSON) where the set does not define
 /// it: one class is missing, or no masks are known.
 public struct DetectionMetrics: Codable, Sendable, Equatable {
@@ -63,7 +41,7 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
     try container.encode(auproReferenceSkipped, forKey: .auproReferenceSkipped)
   }
 
-  fileprivate init(images: RankedScores, pixels: PixelMetrics?, reference: ReferenceOverlap) {
+  init(images: RankedScores, pixels: PixelMetrics?, reference: ReferenceOverlap) {
     imageAUROC = images.auroc
     imageAP = images.averagePrecision
     imageF1Max = images.f1Max?.value
@@ -73,53 +51,5 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
     aupro = pixels?.aupro
     auproReference = reference.value
     auproReferenceSkipped = reference.skipped
-  }
-}
-
-/// The metrics of a whole test set, and of each kind of defect against all normal images.
-public struct Evaluation: Sendable {
-  public let overall: DetectionMetrics
-  /// By the defect's name.
-  public let byDefect: [String: DetectionMetrics]
-  /// The image scores' ROC curve for plotting; nil when a class is missing.
-  public let imageROC: [CurvePoint]?
-  /// The pixels' measures and curves over the whole set; nil when a class is missing or no mask is known.
-  public let pixels: PixelMetrics?
-
-  /// - Parameters:
-  ///   - images: The test set. Its order changes no bit of the result.
-  ///   - width: Columns of every map and mask.
-  ///   - height: Their rows.
-  /// - Throws: `Failure` for a score that is not finite and for a wrong size.
-  public init(images: [ScoredImage], width: Int, height: Int) throws {
-    let anomalous = images.filter { $0.defect != nil }
-    let normal = images.filter { $0.defect == nil }
-    var normalPixels = PixelScores(width: width, height: height)
-    for image in normal { try normalPixels.add(map: image.map, mask: image.mask) }
-    let referenceAreas = try anomalous.map { image in
-      try image.mask.map { try ReferenceOverlap.area(map: image.map, mask: $0, width: width, height: height) }
-    }
-
-    func measure(_ includes: (ScoredImage) -> Bool) throws -> (DetectionMetrics, RankedScores, PixelMetrics?) {
-      let chosen = anomalous.indices.filter { includes(anomalous[$0]) }
-      let ranked = try RankedScores(
-        scores: chosen.map { anomalous[$0].score } + normal.map(\.score),
-        labels: chosen.map { _ in true } + normal.map { _ in false })
-      var scores = normalPixels
-      for index in chosen {
-        if let mask = anomalous[index].mask { try scores.add(map: anomalous[index].map, mask: mask) }
-      }
-      let pixels = try PixelMetrics(scores)
-      let reference = ReferenceOverlap(areas: chosen.compactMap { referenceAreas[$0] })
-      return (DetectionMetrics(images: ranked, pixels: pixels, reference: reference), ranked, pixels)
-    }
-
-    let (overall, ranked, pixels) = try measure { _ in true }
-    self.overall = overall
-    self.pixels = pixels
-    imageROC = ranked.roc
-    byDefect = try Dictionary(
-      Set(anomalous.compactMap(\.defect)).map { defect in (defect, try measure { $0.defect == defect }.0) },
-      uniquingKeysWith: { first, _ in first })
   }
 }

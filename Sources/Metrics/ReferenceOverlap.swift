@@ -37,8 +37,11 @@ public struct ReferenceOverlap: Sendable, Equatable {
     skipped = areas.count - known.count
   }
 
-  /// The area under one image's curve; nil when it cannot be scored.
-  static func area(map: [Float], mask: [Bool], width: Int, height: Int) throws -> Double? {
+  /// The area under one image's curve, as a share of the largest rate kept.
+  /// - Parameters: as of `init(maps:masks:width:height:)`.
+  /// - Returns: nil when the image cannot be scored.
+  /// - Throws: `Failure` for a score that is not finite and for a wrong size.
+  public static func area(map: [Float], mask: [Bool], width: Int, height: Int) throws -> Double? {
     let regions = try ConnectedRegions(of: mask, width: width, height: height)
     try requireMap(map, width: width, height: height)
     let background = map.count - regions.area

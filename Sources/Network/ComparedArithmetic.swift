@@ -1,8 +1,9 @@
+import CVectorKernels
 import Collectives
 import Diagnostics
 import Numerics
 
-/// Makes sure that all ranks' engines give the same bits, by a convolution of each kind. Collective.
+/// Makes sure that all ranks compute the same bits, by a 3x3 and a 1x1 convolution, each with an affine map behind. Collective.
 /// - Throws: `Failure(.badData)` that names the ranks that differ.
 public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator: any Communicator) throws {
   let side = 16
@@ -18,6 +19,10 @@ public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator
       let weights = FloatBuffer((0..<shape.weightCount).map { Float($0 * 6007 % 1013) / 1013 - 0.5 })
       let y = FloatBuffer(shape.outputCount)
       try engine.forward(shape, images: 1, x: x.pointer, weights: weights.pointer, into: y.pointer)
+      let channels = shape.outputChannels
+      rd_affine(
+        y.pointer, weights.pointer, weights.pointer + channels, nil, 0, y.pointer, channels, y.count / channels,
+        channels)
       hash.update(UnsafeRawBufferPointer(start: y.pointer, count: y.count * MemoryLayout<Float>.stride))
     }
   }

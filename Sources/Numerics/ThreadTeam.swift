@@ -70,6 +70,18 @@ public final class ThreadTeam: @unchecked Sendable {
     }
   }
 
+  /// The values of `body` for the items `0 ..< items`, each computed by whoever is free.
+  /// - Throws: the first error that an item threw.
+  public func map<Value>(_ items: Int, _ body: (_ item: Int) throws -> Value) throws -> [Value] {
+    var values = [Value?](repeating: nil, count: items)
+    try values.withUnsafeMutableBufferPointer { buffer in
+      // Each item writes its own element.
+      nonisolated(unsafe) let places = buffer
+      try run(items) { item, _ in places[item] = try body(item) }
+    }
+    return values.map { $0! }
+  }
+
   private func work(as thread: Int) {
     var seen = 0
     while true {

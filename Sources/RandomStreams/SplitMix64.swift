@@ -21,4 +21,24 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
   }
 
   public mutating func coin() -> Bool { next() >> 63 == 1 }
+
+  /// Evenly distributed from 0 to below `bound` (D. Lemire, "Fast random integer generation in an interval", 2019).
+  public mutating func below(_ bound: UInt64) -> UInt64 {
+    var product = next().multipliedFullWidth(by: bound)
+    if product.low < bound {
+      // Where the lowest part of the range would get one number more than the rest.
+      let surplus = (0 &- bound) % bound
+      while product.low < surplus { product = next().multipliedFullWidth(by: bound) }
+    }
+    return product.high
+  }
+
+  /// The elements in an order of chance (Fisher and Yates). Written out, since the standard library does not promise to keep its own way.
+  public mutating func shuffled<Element>(_ elements: [Element]) -> [Element] {
+    var elements = elements
+    for index in elements.indices.dropLast() {
+      elements.swapAt(index, index + Int(below(UInt64(elements.count - index))))
+    }
+    return elements
+  }
 }

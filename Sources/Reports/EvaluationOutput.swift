@@ -1,6 +1,5 @@
 import Diagnostics
 import FileSystem
-import Foundation
 import Metrics
 
 /// What the evaluation of a checkpoint found, as the file `metrics.json` says it.
@@ -80,15 +79,7 @@ public struct EvaluationSummary: Encodable, Sendable {
   /// - Throws: `Failure` of `.inputOutput` where it cannot be written, of `.internalError` for a number that is not
   ///   finite.
   public func write(to path: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let json: Data
-    do {
-      json = try encoder.encode(self)
-    } catch {
-      throw Failure(.internalError, "\(path): the metrics cannot be written as JSON: \(error)")
-    }
-    try writeFile(path, bytes: json + [UInt8(ascii: "\n")])
+    try writeJSON(self, to: path)
   }
 }
 
@@ -130,16 +121,10 @@ public enum ScoreTable {
           hint: "numbers that are not finite come from a diverged training or damaged weights")
       }
       let fields =
-        [quoted(row.path), quoted(row.kind), row.isAnomalous ? "1" : "0", "\(row.score)"]
+        [csvField(row.path), csvField(row.kind), row.isAnomalous ? "1" : "0", "\(row.score)"]
         + row.scaleMaxima.map { $0.map { "\($0)" } ?? "" }
       text += fields.joined(separator: ",") + "\n"
     }
     try writeFile(path, bytes: Array(text.utf8))
-  }
-
-  private static func quoted(_ field: String) -> String {
-    // By bytes: in Swift "\r\n" is one character, which is neither "\r" nor "\n".
-    let special = Set(",\"\r\n".utf8)
-    return field.utf8.contains(where: special.contains) ? "\"\(field.replacing("\"", with: "\"\""))\"" : field
   }
 }

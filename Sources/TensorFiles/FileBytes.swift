@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Foundation
 
 /// The bytes of one file. Every access is checked against the end; numbers are little-endian.
@@ -15,21 +16,11 @@ struct FileBytes {
 
   /// Maps a file into memory for as long as `body` runs, so that only what is looked at is read.
   static func map<Result>(_ path: String, _ body: (FileBytes) throws -> Result) throws -> Result {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else {
-      let absent = errno == ENOENT || errno == ENOTDIR
-      throw Failure(absent ? .badData : .inputOutput, "\(path): cannot be opened: \(String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-      throw Failure(.inputOutput, "\(path): cannot be examined: \(String(cString: strerror(errno)))")
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw Failure(.badData, "\(path): not a regular file") }
-    let size = Int(status.st_size)
+    let file = try OpenFile(reading: path)
+    let size = try file.size()
     // An empty range cannot be mapped.
     guard size > 0 else { return try body(FileBytes(path: path, bytes: UnsafeRawBufferPointer(start: nil, count: 0))) }
-    guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), start != MAP_FAILED else {
+    guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0), start != MAP_FAILED else {
       throw Failure(.inputOutput, "\(path): cannot be mapped: \(String(cString: strerror(errno)))")
     }
     defer { munmap(start, size) }

@@ -17,6 +17,9 @@ extension TrainingConfiguration {
     case logicalShards = "logical_shards"
     case threads, engine, precision
     case featureCache = "feature_cache"
+    case endTime = "end_time"
+    case stallTimeout = "stall_timeout"
+    case ranksPerCategory = "ranks_per_category"
     case resume
     case checkpointEvery = "checkpoint_every"
     case keepCheckpoints = "keep_checkpoints"
@@ -51,7 +54,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
-    case .threads, .engine, .precision, .featureCache: "Execution"
+    case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     }
   }
@@ -62,7 +65,8 @@ extension TrainingConfiguration.Key {
     switch self {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
-    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps, .threads, .featureCache: false
+    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
+    case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     }
   }
@@ -74,8 +78,9 @@ extension TrainingConfiguration.Key {
       Setting(\.data, "folder of the data set", "a folder", valid: { !$0.isEmpty })
     case .category:
       Setting(
-        \.category, "subfolder of the data set to train on; its normal images lie in train/good", "a folder name",
-        otherwise: "none", valid: { !$0.isEmpty })
+        \.category, "subfolder of the data set to train on; its normal images lie in train/good",
+        "a folder name, several with commas between them, or all", otherwise: "none",
+        valid: { CategorySelection($0) != nil })
     case .output:
       Setting(\.output, "folder for the configuration, the log and the checkpoints", "a folder", valid: { !$0.isEmpty })
     case .teacher:
@@ -126,6 +131,19 @@ extension TrainingConfiguration.Key {
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
         valid: { _ in true })
+    case .endTime:
+      Setting(
+        \.endTime, "when the job is ended: the run stops before that, with a checkpoint",
+        "auto (as the scheduler says, where it does), none, a time as 2030-01-31T18:00:00, or seconds since 1970",
+        valid: { _ in true })
+    case .stallTimeout:
+      Setting(
+        \.stallTimeout, "how long ranks wait for one that does nothing before the job ends",
+        "off, or a time such as 10 min, 30 s or 2 h", valid: { _ in true })
+    case .ranksPerCategory:
+      Setting(
+        \.ranksPerCategory, "of several categories, ranks that train one while others train another", count,
+        otherwise: "all ranks, one category after another", valid: isCount)
     case .resume:
       Setting(
         \.resume, "start from the newest valid checkpoint of the output folder, from the beginning, or from a file",

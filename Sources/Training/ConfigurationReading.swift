@@ -13,7 +13,7 @@ extension TrainingConfiguration {
   ///   - file: path of a TOML file; without one, `rd-train.toml` in the current folder is read if it exists.
   ///   - options: the values that the command line gives, as words.
   /// - Throws: one ``Failure`` that says everything that is wrong: `.usage` if the command line is at fault or nothing says what to do,
-  ///   `.configuration` if only the file is.
+  ///   `.configuration` if only the file is, or if values do not go together.
   public static func resolve(file: String? = nil, options: [Key: String] = [:]) throws -> TrainingConfiguration {
     let file = file ?? (FileManager.default.fileExists(atPath: defaultFile) ? defaultFile : nil)
     var reader = ConfigurationReader(.draft)
@@ -31,12 +31,14 @@ extension TrainingConfiguration {
       return file.map { "\($0): '\(key.rawValue)' is missing (here or as \(key.option)): \(setting.accepted)" }
         ?? "\(key.option) is missing: \(setting.meaning), \(setting.accepted)"
     }
-    return try reader.result(
+    let configuration = try reader.result(
       usage ? .usage : .configuration,
       hint: file == nil
         ? "give the options, or write them into \(defaultFile) in this folder (cluster/rd-train.toml is an example); "
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
+    try configuration.requireResumableCategories()
+    return configuration
   }
 
   /// Reads the text of a configuration file that stands for itself.

@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Numerics
 import TOMLKit
 
@@ -220,6 +221,35 @@ extension TrainingConfiguration.FeatureCache: ConfigurationValue {
     case .bytes(let bytes):
       let (name, size) = Self.units.first { bytes % $0.1 == 0 } ?? ("B", 1)
       return "\(bytes / size)\(name)".tomlLiteral
+    }
+  }
+}
+
+extension TrainingConfiguration.EndTime: ConfigurationValue {
+  init?(_ written: WrittenValue) {
+    if let seconds = Int(written) {
+      self = .at(Date(timeIntervalSince1970: Double(seconds)))
+      return
+    }
+    switch written.text {
+    case nil: return nil
+    case "auto": self = .automatic
+    case "none": self = .none
+    case .some(let text):
+      // As Slurm's scontrol prints times: in the host's own zone, which is not named.
+      let formatter = DateFormatter()
+      formatter.locale = Locale(identifier: "en_US_POSIX")
+      formatter.dateFormat = "yyyy-MM-dd'T'HH:mm:ss"
+      guard let time = formatter.date(from: text) else { return nil }
+      self = .at(time)
+    }
+  }
+
+  var tomlLiteral: String {
+    switch self {
+    case .automatic: "auto".tomlLiteral
+    case .none: "none".tomlLiteral
+    case .at(let time): Int(time.timeIntervalSince1970).tomlLiteral
     }
   }
 }

@@ -31,8 +31,8 @@ final class FeatureSource {
 
   /// Reads all images of this rank, which shows that they can be read, and keeps the features of as many as `bytes` hold.
   /// - Parameter progress: called with the number of images that are done.
-  /// - Throws: `Failure(.badData)` that names an image that cannot be read.
-  func prepare(_ images: [Int], bytes: Int, progress: (Int) -> Void) throws {
+  /// - Throws: `Failure(.badData)` that names an image that cannot be read, or what `progress` throws.
+  func prepare(_ images: [Int], bytes: Int, progress: (Int) throws -> Void) throws {
     let room = Self.kept(of: images.count, bytesPerImage: bytesPerImage, bytes: bytes)
     let buffer = FeatureBuffer(extractor.architecture, images: extractor.capacity)
     for start in stride(from: 0, to: images.count, by: extractor.capacity) {
@@ -45,7 +45,7 @@ final class FeatureSource {
         buffer.copy(image: index, to: memory.pointer)
         cache[image] = memory
       }
-      progress(start + part.count)
+      try progress(start + part.count)
     }
     isComplete = room == images.count
   }

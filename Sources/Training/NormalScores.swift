@@ -8,6 +8,7 @@ import Numerics
 
 extension Trainer {
   /// Scores all normal images with the present student, each rank its own, and takes the statistics of all of them. Collective.
+  /// - Throws: `Failure(.stoppedResumable)` where the run is to stop, and what reading the images throws.
   func measureNormalImages() throws -> NormalStatistics {
     let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
     let capacity = FeatureExtractor.imagesAtATime
@@ -15,6 +16,7 @@ extension Trainer {
       let detector = try Detector(architecture, student: student.tensors, engine: engine, capacity: capacity)
       let features = FeatureBuffer(architecture, images: capacity)
       return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
+        try stopIfAsked()
         let images = Array(own[start..<min(start + capacity, own.count)])
         try source.features(images, into: features)
         console.progress(

@@ -26,9 +26,7 @@ struct Provenance {
 
   /// Notes that the run begins or goes on. Collective; rank 0 writes.
   func begin(afterStep step: Int, threads: Int, engine: String, communicator: any Communicator) throws {
-    let hosts = try communicator.allGather(Array(LaunchEnvironment.hostName.utf8)).map {
-      String(decoding: $0, as: UTF8.self)
-    }
+    let hosts = try communicator.hostNames()
     try communicator.agree {
       guard communicator.rank == 0 else { return }
       try append(

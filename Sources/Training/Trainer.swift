@@ -29,6 +29,7 @@ public final class Trainer {
   var adam: Adam { rank.adam }
   let run: RunFolder
   let store: CheckpointStore
+  let stop: StopRequests
 
   /// The losses of the steps done.
   var losses: [Double]
@@ -38,12 +39,15 @@ public final class Trainer {
   let stepCount: Int
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
   let isComplete: Bool
+  /// The step of the last checkpoint; 0 where there is none.
+  private var stepOfCheckpoint: Int
+  private var reserve: StopReserve
 
   init(
     configuration: TrainingConfiguration, communicator: TimedCommunicator, console: Console,
     rank: TrainingRank, architecture: Architecture, manifest: ImageManifest, order: EpochOrder, shards: Range<Int>,
-    source: FeatureSource, teacher: TeacherWeights, run: RunFolder, store: CheckpointStore, losses: [Double],
-    stepCount: Int, isComplete: Bool
+    source: FeatureSource, teacher: TeacherWeights, run: RunFolder, store: CheckpointStore, stop: StopRequests,
+    losses: [Double], stepCount: Int, isComplete: Bool
   ) {
     self.configuration = configuration
     self.communicator = communicator
@@ -57,14 +61,29 @@ public final class Trainer {
     self.rank = rank
     self.run = run
     self.store = store
+    self.stop = stop
     self.losses = losses
     self.stepCount = stepCount
     self.isComplete = isComplete
+    stepOfCheckpoint = losses.count
+    // Weights and both moments.
+    reserve = StopReserve(checkpointBytes: 3 * rank.student.step.parameters.weights.count * MemoryLayout<Float>.stride)
   }
 
-  /// Trains until the last step, writing log and checkpoints on the way.
+  /// Trains until the last step, writing log and checkpoints on the way. The last call.
   /// - Throws: `Failure`; where only some ranks can throw, it says so on those, and the job must be aborted.
+  ///   `Failure(.stoppedResumable)` on all ranks where the run was asked to stop; then there is a checkpoint of its last step.
   public func train() throws {
+    defer { engine.team.finish() }
+    do {
+      try trainToTheEnd()
+    } catch let asked as Failure where asked.code == .stoppedResumable {
+      if step > stepOfCheckpoint { try writeCheckpoint(withStatistics: false) }
+      throw asked
+    }
+  }
+
+  private func trainToTheEnd() throws {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
@@ -73,6 +92,7 @@ public final class Trainer {
     var shuffled = ShuffledShards(order, shards: shards)
 
     while step < stepCount {
+      communicator.enter(step: step + 1)
       clock.start()
       let images = shuffled.images(ofStep: step)
       try load(images.flatMap { $0 }, into: features)
@@ -87,13 +107,17 @@ public final class Trainer {
         step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: loss, batch: student.step.batch)
       try log?.append(event)
       console.progress(step, of: stepCount, describe(event))
+      reserve.note(step: clock.elapsed)
+      try communicator.agree { try stopIfAsked() }
       if step < stepCount, isCheckpointDue {
         try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
       }
     }
     if !isComplete { try writeCheckpoint(withStatistics: true) }
-    engine.team.finish()
   }
+
+  /// - Throws: `Failure(.stoppedResumable)` where this rank is to stop.
+  func stopIfAsked() throws { try stop.check(reserve: reserve.duration) }
 
   /// Gets the teacher's features of this rank's images.
   private func load(_ images: [Int], into features: FeatureBuffer) throws {
@@ -113,6 +137,7 @@ public final class Trainer {
 
   /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
   func writeCheckpoint(withStatistics: Bool) throws {
+    let began = ContinuousClock.now
     let statistics = withStatistics ? try measureNormalImages() : nil
     let moments = adam.moments
     let record = CheckpointRecord(
@@ -136,6 +161,8 @@ public final class Trainer {
       try run.provenance.note(checkpoint: written)
       console.say("checkpoint \(run.checkpoints)/\(written.name) sha256 \(written.sha256)")
     }
+    stepOfCheckpoint = step
+    reserve.note(checkpoint: .now - began)
   }
 
   private func describe(_ event: StepEvent) -> String {
@@ -183,8 +210,11 @@ private struct StepClock {
 
   mutating func inputEnds() { input = .now - began }
 
+  /// Since the step's start.
+  var elapsed: Duration { .now - began }
+
   func event(step: Int, epoch: Int, loss: Double, batch: Int) -> StepEvent {
-    let total = ContinuousClock.now - began
+    let total = elapsed
     let communication = communicator.time - communicationBefore
     return StepEvent(
       step: step, epoch: epoch, loss: loss, imagesPerSecond: Double(batch) / total.seconds,

@@ -1,4 +1,5 @@
 import Distillation
+import Foundation
 import Numerics
 
 /// Everything that a training run is told. The defaults are the paper's settings.
@@ -10,6 +11,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
   /// Folder of the data set; the normal images lie in `data/category/train/good`, or in `data/train/good` without a category.
   public var data: String
+  /// A category, several with commas between them, or `all` of the data set: see ``categories``.
   public var category: String?
   /// Where the run writes its configuration, log and checkpoints.
   public var output: String
@@ -50,6 +52,10 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var engine = Engine.vector
   public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
+  public var endTime = EndTime.automatic
+  public var stallTimeout = StallTimeout.seconds(600)
+  /// Of several categories, how many ranks train one, while others train another; without a number, all ranks.
+  public var ranksPerCategory: Int?
 
   // MARK: Checkpoints
 
@@ -127,5 +133,21 @@ extension TrainingConfiguration {
     case off
     /// At most this much.
     case bytes(Int)
+  }
+  /// When the job that the run is part of is ended, finished or not.
+  public enum EndTime: Sendable, Equatable {
+    /// As the scheduler says, where it does.
+    case automatic
+    case none
+    case at(Date)
+
+    /// - Parameter scheduled: what the scheduler says.
+    public func date(automatic scheduled: Date?) -> Date? {
+      switch self {
+      case .automatic: scheduled
+      case .none: nil
+      case .at(let time): time
+      }
+    }
   }
 }

@@ -2,6 +2,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import Imagery
+import Jobs
 
 /// What a run is made of before anything large is built, found to be right and the same on all ranks.
 struct TrainingInputs {
@@ -12,14 +13,15 @@ struct TrainingInputs {
   let teacher: TeacherWeights
 
   /// Collective.
-  /// - Parameter ranks: how many share the work.
+  /// - Parameters:
+  ///   - ranks: how many share the work.
+  ///   - known: the teacher, where it has been read already.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
-  init(_ configuration: TrainingConfiguration, ranks: Int, over communicator: any Communicator) throws {
-    try communicator.compareAcrossRanks(productVersion, what: "the version of the program")
-    for (key, value) in configuration.commonValues {
-      try communicator.compareAcrossRanks(
-        value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")
-    }
+  init(
+    _ configuration: TrainingConfiguration, ranks: Int, over communicator: any Communicator,
+    teacher known: TeacherWeights? = nil
+  ) throws {
+    try configuration.requireSame(over: communicator)
     tree = try communicator.agree { try ShardTree(shards: configuration.logicalShards, ranks: ranks) }
     let architecture = Architecture(configuration.model)
     self.architecture = architecture
@@ -34,8 +36,25 @@ struct TrainingInputs {
     self.order = order
     try communicator.agree { try requireNormalizableBatches(order, architecture) }
 
-    teacher = try communicator.agree { try TeacherWeights(source: configuration.teacher, for: architecture) }
-    try communicator.compareAcrossRanks(teacher.hash, what: "the teacher's weights")
+    teacher = try known ?? configuration.readTeacher(over: communicator)
+  }
+}
+
+extension TrainingConfiguration {
+  /// Makes sure that all ranks are the same program, and have been told the same. Collective.
+  func requireSame(over communicator: any Communicator) throws {
+    try communicator.comparePrograms()
+    for (key, value) in commonValues {
+      try communicator.compareAcrossRanks(
+        value, what: "the configuration: \(key.rawValue)", hint: "give all ranks the same configuration file")
+    }
+  }
+
+  /// The teacher, which is the same on all ranks. Collective.
+  func readTeacher(over communicator: any Communicator) throws -> TeacherWeights {
+    let weights = try communicator.agree { try TeacherWeights(source: teacher, for: Architecture(model)) }
+    try communicator.compareAcrossRanks(weights.hash, what: "the teacher's weights")
+    return weights
   }
 }
 

@@ -14,14 +14,23 @@ struct EvaluationCommand: ParsableCommand {
     usage: """
       rd-eval RUN_OR_CHECKPOINT --data DIR [--category NAME] --output OUT [options]
       mpirun -n 8 rd-eval RUN_OR_CHECKPOINT --data DIR --output OUT
+      rd-eval RUNS --data DIR --category all --output OUT
       """,
     discussion: """
       OUT gets metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
-      The numbers do not depend on the number of ranks.
+      The numbers do not depend on the number of ranks. The maps of a large set need not fit into memory: while rd-eval runs it needs 8 bytes on the disk of OUT \
+      for every pixel of them.
+
+      With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as table.json, \
+      table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
       """,
     version: versionText(tool: "rd-eval"))
 
-  @Argument(help: "The folder that rd-train wrote to, whose newest valid checkpoint is taken, or a checkpoint.")
+  @Argument(
+    help: """
+      The folder that rd-train wrote to, whose newest valid checkpoint is taken, or a checkpoint. For several categories the folder that holds one such \
+      folder for each.
+      """)
   var checkpoint: String
 
   @Option(
@@ -29,7 +38,9 @@ struct EvaluationCommand: ParsableCommand {
   )
   var data: String
 
-  @Option(help: ArgumentHelp("subfolder of the data set to evaluate on", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "subfolder of the data set to evaluate on; several with commas between them, or all", valueName: "name"))
   var category: String?
 
   @Option(help: ArgumentHelp("folder for the results", valueName: "folder"), completion: .directory)
@@ -61,8 +72,9 @@ struct EvaluationCommand: ParsableCommand {
   var threads: Int?
 
   func run() throws {
-    let options = EvaluationOptions(
-      checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
+    let categories = try CategoryChoice(category)
+    var options = EvaluationOptions(
+      checkpoint: checkpoint, data: data, output: output, teacher: teacher,
       scales: try ScoredScales(scales), score: try word(score, for: "--score"),
       engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
     if let threads, !(1...1024).contains(threads) {
@@ -70,7 +82,14 @@ struct EvaluationCommand: ParsableCommand {
     }
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
-      try Evaluator(options, over: communicator, console: Console(rank: communicator.rank)).evaluate()
+      let console = Console(rank: communicator.rank)
+      switch categories {
+      case .one(let category):
+        options.category = category
+        try Evaluator(options, over: communicator, console: console).evaluate()
+      case .several(let names):
+        try CategoryEvaluation(options, categories: names, over: communicator, console: console).evaluate()
+      }
     }
   }
 

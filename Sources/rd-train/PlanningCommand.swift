@@ -1,10 +1,16 @@
 import Collectives
+import Diagnostics
 import Jobs
 import Training
 
 /// Says what a run would take, and writes nothing.
 enum PlanningCommand {
   static func run(_ configuration: TrainingConfiguration, _ options: PlanningOptions) throws {
+    guard configuration.categories == .single else {
+      throw Failure(
+        .configuration, "a plan is for one category, and category is \(configuration.category ?? "none")",
+        hint: "name one with --category, and with --plan-ranks the ranks that train it")
+    }
     let links = try options.network.map(NetworkLink.init)
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {

@@ -9,7 +9,7 @@ struct TrainingOptions: ParsableCommand {
     commandName: "rd-train",
     abstract: "Trains a reverse-distillation anomaly detector on images of normal parts.",
     usage: """
-      rd-train --data DIR [--category NAME] --teacher FILE --output RUN [options]
+      rd-train --data DIR [--category NAME[,NAME...]] --teacher FILE --output RUN [options]
       mpirun -n 8 rd-train [--config FILE] [options]
       """,
     discussion: """
@@ -47,7 +47,7 @@ typealias GivenWords = [(TrainingConfiguration.Key, String?)]
 
 struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
-  @Option(help: .of(.category, "name")) var category: String?
+  @Option(help: .of(.category, "names")) var category: String?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
 
   var words: GivenWords { [(.data, data), (.category, category), (.output, output)] }
@@ -93,9 +93,15 @@ struct ExecutionOptions: ParsableArguments {
   @Option(help: .of(.engine, "name"), completion: .words(of: .engine)) var engine: String?
   @Option(help: .of(.precision, "name"), completion: .words(of: .precision)) var precision: String?
   @Option(help: .of(.featureCache, "amount")) var featureCache: String?
+  @Option(help: .of(.endTime, "time")) var endTime: String?
+  @Option(help: .of(.stallTimeout, "time")) var stallTimeout: String?
+  @Option(help: .of(.ranksPerCategory, "n")) var ranksPerCategory: String?
 
   var words: GivenWords {
-    [(.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache)]
+    [
+      (.threads, threads), (.engine, engine), (.precision, precision), (.featureCache, featureCache),
+      (.endTime, endTime), (.stallTimeout, stallTimeout), (.ranksPerCategory, ranksPerCategory),
+    ]
   }
 }
 

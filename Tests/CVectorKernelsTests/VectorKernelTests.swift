@@ -319,4 +319,18 @@ import Testing
       }
     }
   }
+
+  @Test func maxPoolingKeepsWhatIsNoNumber() {
+    for place in 0..<9 {
+      var x = [Float](repeating: 1, count: 9)
+      x[place] = .nan
+      var y = [Float](repeating: 0, count: 4)
+      rd_max_pool(x, 3, 3, 1, &y)
+      // The windows of a 3 x 3 image overlap in its middle row and column.
+      for (window, value) in y.enumerated() {
+        let (rows, columns) = (window / 2...window / 2 + 1, window % 2...window % 2 + 1)
+        #expect(value.isNaN == (rows.contains(place / 3) && columns.contains(place % 3)))
+      }
+    }
+  }
 }

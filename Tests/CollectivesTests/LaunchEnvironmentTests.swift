@@ -28,6 +28,27 @@ import Testing
     #expect(!batchScript.hasLauncher && batchScript.rank == 0 && batchScript.tasksWithoutMPI == nil)
   }
 
+  @Test(arguments: [
+    (["OMPI_MCA_rmaps_base_oversubscribe": "1"], ""), (["SLURM_OVERCOMMIT": "1"], ""),
+    (["PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"], ""), ([:], "mpirun --oversubscribe -n 8 rd-train"),
+    ([:], "prterun --map-by slot:PE=2,OVERSUBSCRIBE -n 8 rd-train"),
+  ])
+  func oversubscriptionIsAllowed(environment: [String: String], launcher: String) {
+    #expect(
+      LaunchEnvironment.allowsOversubscription(
+        environment, launcher: launcher.split(separator: " ").map(String.init)))
+  }
+
+  @Test(arguments: [
+    (["OMPI_MCA_rmaps_base_oversubscribe": "0"], ""), ([:], "mpirun --map-by slot:NOOVERSUBSCRIBE rd-train"),
+    ([:], "mpirun rd-train --output oversubscribe"), ([:], "bash"),
+  ])
+  func oversubscriptionIsNotAllowed(environment: [String: String], launcher: String) {
+    #expect(
+      !LaunchEnvironment.allowsOversubscription(
+        environment, launcher: launcher.split(separator: " ").map(String.init)))
+  }
+
   @Test func theHostHasAName() {
     #expect(!LaunchEnvironment.hostName.isEmpty && !LaunchEnvironment.hostName.contains("\0"))
   }

@@ -14,6 +14,43 @@ import collectives_probe
     #expect(lines == Array(repeating: ["\(size) ranks exchanged"], count: size))
   }
 
+  @Test(arguments: 1...5)
+  func groupsWorkSideBySide(size: Int) throws {
+    let alone = try Scenario.groups.run(on: LocalCommunicator())
+    let lines = try LocalCommunicator.run(size: size) { try Scenario.groups.run(on: $0) }
+    #expect(lines == Array(repeating: alone, count: size))
+  }
+
+  @Test(arguments: [1, 2, 5])
+  func ranksShareAQueue(size: Int) throws {
+    let lines = try LocalCommunicator.run(size: size) { try Scenario.queue.run(on: $0) }
+    #expect(lines == Array(repeating: ["\(size) ranks shared the work"], count: size))
+  }
+
+  @Test func aGroupNamesItsRanksAsTheJobDoes() throws {
+    let messages = try LocalCommunicator.run(size: 4) { communicator in
+      do {
+        _ = try Scenario.groupFailure.run(on: communicator)
+        return ""
+      } catch let failure as Failure {
+        return failure.message
+      }
+    }
+    let host = LaunchEnvironment.hostName
+    let expected = [1, 1, 3, 3].map { "rank \($0) (\(host)): bad.png: not an image" }
+    #expect(messages == expected)
+  }
+
+  @Test func anErrorReleasesTheRanksOfItsGroup() {
+    #expect(throws: Broken()) {
+      try LocalCommunicator.run(size: 4) { communicator in
+        let group = try communicator.split(communicator.rank % 2)
+        if communicator.rank == 2 { throw Broken() }
+        if communicator.rank == 0 { try group.barrier() }
+      }
+    }
+  }
+
   @Test func returnsWhatTheRanksReturnByRank() throws {
     #expect(try LocalCommunicator.run(size: 5) { $0.rank * 10 + $0.size } == [5, 15, 25, 35, 45])
   }

@@ -39,8 +39,38 @@ import collectives_probe
     #expect(job.lines.contains("  1.1: rank 2 on \(LaunchEnvironment.hostName)"))
   }
 
+  @Test(arguments: [1, 3, 4])
+  func groupsWorkSideBySide(ranks: Int) throws {
+    let expected = try LocalCommunicator.run(size: ranks) { try Scenario.groups.run(on: $0) }[0]
+    let job = try mpirun(ranks, Scenario.groups.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == expected)
+  }
+
+  @Test(arguments: [1, 2, 4])
+  func ranksShareAQueue(ranks: Int) throws {
+    let job = try mpirun(ranks, Scenario.queue.rawValue)
+    #expect(job.status == 0)
+    #expect(job.lines == ["\(ranks) ranks shared the work"])
+  }
+
   @Test func abortEndsWaitingRanks() throws {
     #expect(try mpirun(4, "abort").status == ExitCode.communication.rawValue)
+  }
+
+  @Test func aBusyRankIsWaitedFor() throws {
+    let job = try mpirun(3, "busy")
+    #expect(job.status == 0 && job.errors.isEmpty, "\(job.errors)")
+  }
+
+  @Test func aRankThatDoesNothingIsNamed() throws {
+    let job = try mpirun(3, "idle")
+    #expect(job.status == ExitCode.communication.rawValue)
+    let (own, other) = ("rank 0 on host", "rank 2 on host \(LaunchEnvironment.hostName) (process ")
+    #expect(job.errors.components(separatedBy: "collectives-probe: step 7: \(own) ").count == 2, "\(job.errors)")
+    #expect(job.errors.contains("in MPI_Barrier, collective call "), "\(job.errors)")
+    #expect(job.errors.components(separatedBy: "\n  \(other)").count == 2, "\(job.errors)")
+    #expect(job.errors.contains("which has used no processor time for"), "\(job.errors)")
   }
 
   @Test func withoutMpirunTheProbeIsAJobOfOneRank() throws {
@@ -67,6 +97,7 @@ import collectives_probe
     var status: Int32
     /// What it wrote to standard output.
     var lines: [String]
+    var errors: String
   }
 
   private func mpirun(_ ranks: Int, _ scenario: String) throws -> Job { try run(scenario, ranks: ranks) }
@@ -74,6 +105,7 @@ import collectives_probe
   private func run(_ scenario: String, ranks: Int? = nil, environment: [String: String] = [:]) throws -> Job {
     let outcome = try ToolProcess.run("collectives-probe", [scenario], ranks: ranks, environment: environment)
     return Job(
-      status: outcome.code, lines: outcome.output.split(whereSeparator: \.isNewline).map(String.init))
+      status: outcome.code, lines: outcome.output.split(whereSeparator: \.isNewline).map(String.init),
+      errors: outcome.errors)
   }
 }

@@ -79,4 +79,11 @@ import Testing
     #expect(first.dealt == second.dealt)
     #expect((0..<12).allSatisfy { images(first, step: $0) == images(second, step: $0) })
   }
+
+  /// The order is part of what a checkpoint goes on with: another compiler or library must not change it.
+  @Test func theOrderIsForEver() {
+    let order = EpochOrder(images: 20, shards: 4, batchSize: 8, seed: 111)
+    #expect(order.dealt == [0, 12, 6, 15, 7, 18, 2, 10, 8, 5, 4, 11, 17, 19, 3, 13, 14, 16, 1, 9])
+    #expect(order.order(ofShard: 2, epoch: 3) == [4, 3, 2, 1, 6])
+  }
 }

@@ -71,6 +71,7 @@ import Testing
 
       try lay(["carpet/train/good/0.png": [], "grid/train/good/0.png": [], "other/x.txt": []], in: folder)
       #expect(try MVTecDataSet.categories(in: folder) == ["carpet", "grid"])
+      #expect(try MVTecDataSet.testedCategories(in: folder).isEmpty)
       let hint = "did you mean --category carpet? There are also grid."
       #expect(failure({ try MVTecDataSet.training(at: folder) })?.hint == hint)
       let category = failure({ try MVTecDataSet.training(at: folder, category: "carpets") })

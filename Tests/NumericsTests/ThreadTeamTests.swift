@@ -21,6 +21,17 @@ import Testing
     }
   }
 
+  @Test(arguments: 1...4)
+  func valuesStandInTheirItemsPlaces(threads: Int) throws {
+    let team = ThreadTeam(count: threads)
+    defer { team.finish() }
+    for items in [0, 1, 100] {
+      #expect(try team.map(items) { "\($0)" } == (0..<items).map { "\($0)" })
+      #expect(try team.map(items) { $0 % 2 == 0 ? nil : $0 } == (0..<items).map { $0 % 2 == 0 ? nil : $0 })
+    }
+    #expect(throws: Broken(item: 3)) { _ = try team.map(5) { if $0 == 3 { throw Broken(item: $0) } } }
+  }
+
   /// Scratch memory is by thread number.
   @Test(arguments: 1...4)
   func noTwoItemsShareAThreadNumberAtATime(threads: Int) throws {

@@ -48,6 +48,21 @@ extension ParallelTests {
       #expect(outcome.count(of: "the ranks differ in the configuration: seed") == 1, "\(outcome.errors)")
     }
 
+    /// As with hosts of which one was forgotten when the program was built anew.
+    @Test func ranksOfDifferentPrograms() throws {
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: ToolProcess.builtTool("rd-train"), toPath: folder("rd-train"))
+      let copy = try FileHandle(forUpdating: URL(fileURLWithPath: folder("rd-train")))
+      try copy.seekToEnd()
+      try copy.write(contentsOf: [0])
+      try copy.close()
+      let common = try Workplace.standardOptions() + ["--output", folder("run")]
+      let outcome = try ToolProcess.run("rd-train", common + [":", "-n", "1", folder("rd-train")] + common, ranks: 1)
+      #expect(outcome.code == 65, "\(outcome.errors)")
+      #expect(outcome.count(of: "the ranks differ in the program (SHA-256 of its file)") == 1, "\(outcome.errors)")
+      #expect(outcome.count(of: ": rank 1 on ") == 1, "\(outcome.errors)")
+    }
+
     // MARK: Images
 
     @Test func aFolderThatIsNotThere() throws {

@@ -25,6 +25,20 @@ enum Workplace {
   /// Ten normal images and six to test with, in the category "surface".
   static func data() throws -> String { try dataFolder.get() }
 
+  private static let categoryFolder = Result {
+    let path = folder.appendingPathComponent("categories").path
+    for (category, images) in [("a", 10), ("b", 8), ("c", 7), ("d", 6)] {
+      try FileManager.default.createDirectory(atPath: "\(path)/\(category)/train", withIntermediateDirectories: true)
+      let target = "\(path)/\(category)/train/good"
+      try FileManager.default.copyItem(atPath: data() + "/surface/train/good", toPath: target)
+      for number in images..<10 { try FileManager.default.removeItem(atPath: "\(target)/00\(number).png") }
+    }
+    return path
+  }
+
+  /// The categories a, b, c and d, with 10, 8, 7 and 6 normal images. Not to be changed.
+  static func categories() throws -> String { try categoryFolder.get() }
+
   /// Ten images in batches of 4, 4 and 2 over 8 shards: nothing divides anything. Two epochs, the second one cut short.
   static func standardOptions() throws -> [String] {
     [
@@ -38,7 +52,15 @@ enum Workplace {
     _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
     fileSize: Int? = nil
   ) throws -> ToolProcess.Outcome {
-    try ToolProcess.run(
+    try start(options, output: output, ranks: ranks, environment: environment, fileSize: fileSize).wait()
+  }
+
+  /// Starts rd-train, and does not wait for its end.
+  static func start(
+    _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
+    fileSize: Int? = nil
+  ) throws -> RunningTool {
+    try ToolProcess.start(
       "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment,
       fileSize: fileSize)
   }

@@ -35,47 +35,22 @@ public enum ToolProcess {
     _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
     environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
   ) throws -> Outcome {
+    try start(
+      tool, arguments, ranks: ranks, in: folder, environment: environment, fileSize: fileSize, seconds: seconds
+    ).wait()
+  }
+
+  /// Starts what ``run(_:_:ranks:in:environment:fileSize:seconds:)`` runs, and does not wait for it.
+  public static func start(
+    _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
+    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
+  ) throws -> RunningTool {
     let launcher = ranks.map { ["mpirun", "--oversubscribe", "-n", "\($0)"] } ?? []
     let limit = fileSize.map { ["bash", "-c", "trap '' XFSZ; ulimit -f \($0); exec \"$@\"", "bash"] } ?? []
-    return try run(
-      command: launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
+    return try RunningTool(
+      launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
   }
 
-  private static func run(
-    command: [String], in folder: URL?, environment: [String: String], seconds: Int
-  ) throws -> Outcome {
-    let files = try TemporaryFolder()
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    // timeout ends mpirun, which then ends its ranks.
-    process.arguments = ["timeout", "--kill-after=10", "\(seconds)"] + command
-    process.currentDirectoryURL = folder ?? files.url
-    let outside = ProcessInfo.processInfo.environment.filter { name, _ in
-      !["OMPI_", "PMIX_", "PMI_", "SLURM_"].contains { name.hasPrefix($0) }
-    }
-    let root = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
-    process.environment = outside.merging(root) { $1 }.merging(environment) { $1 }
-    // Files, and not pipes: nobody needs to empty them while the process runs.
-    let (outputFile, errorFile) = (files.url.appendingPathComponent("out"), files.url.appendingPathComponent("err"))
-    for file in [outputFile, errorFile] { try Data().write(to: file) }
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try FileHandle(forWritingTo: outputFile)
-    process.standardError = try FileHandle(forWritingTo: errorFile)
-    try process.run()
-    process.waitUntilExit()
-    let outcome = Outcome(
-      code: process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus,
-      output: String(decoding: try Data(contentsOf: outputFile), as: UTF8.self),
-      errors: String(decoding: try Data(contentsOf: errorFile), as: UTF8.self))
-    // What timeout ends with, after the signal that asks and after the one that does not.
-    guard outcome.code != 124, outcome.code != 137, outcome.code != -9 else {
-      throw Trouble(
-        description: "\(command.joined(separator: " ")): did not end within \(seconds) s\n\(outcome.errors)")
-    }
-    return outcome
-  }
-
-  /// The path of a tool: they lie beside the program that runs the tests.
   /// The path of a tool that was built beside the tests.
   public static func builtTool(_ name: String) throws -> String {
     let folders = [

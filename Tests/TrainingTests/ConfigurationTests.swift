@@ -71,6 +71,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.engine = .openBLAS
     expected.precision = .bf16
     expected.featureCache = .bytes(4 << 30)
+    expected.ranksPerCategory = 4
+    expected.endTime = .at(Date(timeIntervalSince1970: 1_900_000_000))
+    expected.stallTimeout = .seconds(7200)
     expected.resume = .file("a b/step-00000010.h5")
     expected.checkpointEvery = .steps(500)
     expected.keepCheckpoints = 5
@@ -100,6 +103,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         engine = "openblas"
         precision = "bf16"
         feature_cache = "4GiB"
+        ranks_per_category = 4
+        end_time = 1900000000
+        stall_timeout = "2 h"
         resume = "a b/step-00000010.h5"
         checkpoint_every = "500 steps"
         keep_checkpoints = 5
@@ -113,7 +119,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
-      .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5", .embedTeacher: "false",
+      .ranksPerCategory: "4",
+      .endTime: "1900000000",
+      .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
+      .embedTeacher: "false",
       .statistics: "checkpoint",
     ]
     #expect(words.count == TrainingConfiguration.Key.allCases.count)
@@ -148,6 +157,26 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(read == expected)
   }
 
+  @Test func timesOfTheEnd() throws {
+    #expect(try parse("end_time = 'auto'").endTime == .automatic)
+    #expect(try parse("end_time = 'none'").endTime == .none)
+    let read = try parse("end_time = '2030-01-31T18:00:05'").endTime
+    let parts = DateComponents(year: 2030, month: 1, day: 31, hour: 18, second: 5)
+    #expect(read == .at(try #require(Calendar(identifier: .gregorian).date(from: parts))))
+    let scheduled = Date(timeIntervalSince1970: 5)
+    #expect(TrainingConfiguration.EndTime.automatic.date(automatic: scheduled) == scheduled)
+    #expect(TrainingConfiguration.EndTime.none.date(automatic: scheduled) == nil)
+  }
+
+  @Test(arguments: [
+    ("off", TrainingConfiguration.StallTimeout.off), ("30 s", .seconds(30)), ("10min", .seconds(600)),
+    ("90 min", .seconds(5400)), ("24 h", .seconds(86400)),
+  ])
+  func stallTimeouts(written: String, expected: TrainingConfiguration.StallTimeout) throws {
+    let read = try parse("stall_timeout = '\(written)'").stallTimeout
+    #expect(read == expected)
+  }
+
   // MARK: Errors
 
   @Test(arguments: [
@@ -163,7 +192,12 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "checkpoint_every = ''", "resume = ''", "resume = true", "embed_teacher = 'yes'", "embed_teacher = 1",
     "statistics = 'never'", "feature_cache = '4'", "feature_cache = '4GB'", "feature_cache = '-1GiB'",
     "feature_cache = '0GiB'", "feature_cache = '9999999999999TiB'", "feature_cache = 4", "feature_cache = 'GiB'",
-    "category = ''", "category = ['a']", "category = 1979-05-27", "epochs = { a = 1 }",
+    "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
+    "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
+    "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
+    "category = ''", "category = 'a,,b'", "category = 'a, a'", "category = 'a,..'", "category = 'a,b/c'",
+    "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
+    "category = 1979-05-27", "epochs = { a = 1 }",
   ])
   func badValuesAreRefused(line: String) throws {
     let failure = try failure(line)
@@ -277,7 +311,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
 
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
-      "category = 'c'\nmax_steps = 3\nthreads = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
+      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -342,6 +376,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.maxSteps = 1
     other.threads = 1
     other.featureCache = .off
+    other.ranksPerCategory = 2
+    other.stallTimeout = .off
     other.resume = .never
     other.checkpointEvery = .steps(1)
     other.keepCheckpoints = 9
@@ -432,8 +468,11 @@ extension TrainingConfiguration {
     configuration.precision = Precision.allCases.randomElement(using: &random) ?? .bf16
     configuration.featureCache =
       [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off
+    configuration.stallTimeout =
+      [.off, .seconds(count()), .seconds(60 * count())].randomElement(using: &random) ?? .off
     configuration.resume = [.automatic, .never, .file("f" + path())].randomElement(using: &random) ?? .never
     configuration.checkpointEvery = Bool.random(using: &random) ? .epochs(count()) : .steps(count())
+    configuration.ranksPerCategory = maybe(count())
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final

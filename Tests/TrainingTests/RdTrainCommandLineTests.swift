@@ -133,6 +133,21 @@ import Training
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["d", "rd-train.toml"])
   }
 
+  @Test func whatIsForOneCategoryIsRefusedForSeveral() throws {
+    let resumed = try run(["--category", "all", "--resume", "step-00000005.h5"], file: Self.requiredFile)
+    #expect(resumed.code == 78 && resumed.errors.contains("step-00000005.h5, which is a checkpoint of one category"))
+    let planned = try run(["--category", "a,b", "--plan"], file: Self.requiredFile)
+    #expect(planned.code == 78 && planned.errors.hasPrefix("rd-train: a plan is for one category"))
+  }
+
+  @Test func aDataSetWithoutCategoriesIsBadData() throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createDirectory(
+      at: folder.url.appendingPathComponent("d"), withIntermediateDirectories: true)
+    let outcome = try run(["--category", "all"], file: Self.requiredFile, in: folder)
+    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: no folder in it holds train/good\n"))
+  }
+
   @Test func aPlanFailsAsTheRunWould() throws {
     #expect(try run(["--plan"], file: Self.requiredFile).code == 65)
     #expect(try run(["--plan", "--epochs", "0"], file: Self.requiredFile).code == 64)

@@ -11,10 +11,16 @@ public enum Scenario: String, CaseIterable, Sendable {
   case failure
   /// The last rank differs from the others.
   case comparison
+  /// Groups of two ranks, each with sums and exchanges of its own.
+  case groups
+  /// In a group of two ranks the second has an error.
+  case groupFailure
+  /// A queue that is emptied, and one that is stopped.
+  case queue
 
   /// - Returns: lines that are the same on every rank.
   /// - Throws: what the scenario ends in.
-  public func run(on communicator: any Communicator) throws -> [String] {
+  public func run(on communicator: any JobCommunicator) throws -> [String] {
     switch self {
     case .reductions:
       return try [8, 13, 21].map { shards in
@@ -31,6 +37,15 @@ public enum Scenario: String, CaseIterable, Sendable {
       let isLast = communicator.rank == communicator.size - 1
       try communicator.compareAcrossRanks(isLast ? "1.1" : "1.0", what: "their versions")
       return []
+    case .groups:
+      return try checkGroups(over: communicator)
+    case .groupFailure:
+      let group = try communicator.split(communicator.rank / 2)
+      try group.agree { if group.rank == 1 { throw Failure(.badData, "bad.png: not an image") } }
+      return []
+    case .queue:
+      try checkQueue(over: communicator)
+      return ["\(communicator.size) ranks shared the work"]
     }
   }
 }
@@ -102,7 +117,7 @@ public func reductions(
   return Reductions(sums: sums, gradients: gradients)
 }
 
-private func reductionDigest(shards: Int, over communicator: any Communicator) throws -> String {
+func reductionDigest(shards: Int, over communicator: any Communicator) throws -> String {
   let result = try reductions(
     shards: shards, sumCount: 37, gradientCount: 20_011, scratchBytes: 20_000, over: communicator)
   var hash = SHA256()
@@ -114,7 +129,7 @@ private func reductionDigest(shards: Int, over communicator: any Communicator) t
 }
 
 /// Checks every kind of exchange against what the ranks are known to send: rank a's i-th byte for rank b.
-private func checkExchanges(over communicator: any Communicator) throws {
+func checkExchanges(over communicator: any Communicator) throws {
   let (rank, size) = (communicator.rank, communicator.size)
   func byte(_ source: Int, _ destination: Int, _ index: Int) -> UInt8 {
     UInt8(truncatingIfNeeded: source &* 89 ^ destination &* 57 ^ index &* 31 ^ index >> 8)

@@ -42,10 +42,13 @@ func countAllocations(_ engineName: String, _ precision: String, _ backbone: Str
 
 /// The most memory that a whole run of rd-train takes, in KiB.
 func measurePeak(_ configuration: String) throws {
+  let configuration = try TrainingConfiguration(toml: configuration, file: "argument")
   let communicator = LocalCommunicator()
-  try Trainer(
-    TrainingConfiguration(toml: configuration, file: "argument"), over: communicator, console: Console(rank: 1)
-  ).train()
+  if configuration.categories == .single {
+    try Trainer(configuration, over: communicator, console: Console(rank: 1)).train()
+  } else {
+    try PackedTraining(configuration, over: communicator).run()
+  }
   let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
   print(status.firstMatch(of: /VmHWM:\s+(\d+) kB/).map { String($0.1) } ?? "unknown")
 }

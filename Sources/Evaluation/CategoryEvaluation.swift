@@ -1,0 +1,114 @@
+import Collectives
+import Diagnostics
+import FileSystem
+import Imagery
+import Jobs
+import Metrics
+import Reports
+
+/// Which categories of a data set are evaluated.
+public enum CategoryChoice: Sendable, Equatable {
+  /// One, or a folder that is a single one.
+  case one(String?)
+  /// These, each with a run of its own; nil for all that have test images and a run.
+  case several([String]?)
+
+  /// - Parameter text: nil, a name, several with commas between them, or "all".
+  /// - Throws: `Failure(.usage)` for an empty name and for one that is there twice.
+  public init(_ text: String?) throws {
+    guard text != "all" else {
+      self = .several(nil)
+      return
+    }
+    let names = text?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
+    guard names.allSatisfy({ !$0.isEmpty }), Set(names).count == names.count else {
+      throw Failure(.usage, "--category \(text ?? ""): must be a name, different names with commas, or all")
+    }
+    self = names.count > 1 ? .several(names) : .one(names.first)
+  }
+}
+
+/// Evaluates categories one after the other, each on all ranks, and brings them together in a table.
+public struct CategoryEvaluation {
+  private let options: EvaluationOptions
+  private let communicator: any Communicator
+  private let console: Console
+  private let categories: [String]
+
+  /// Collective.
+  /// - Parameters:
+  ///   - options: for all categories: `checkpoint` holds a run's folder of each category's name, `output` will hold one for the results of each.
+  ///   - categories: their names; nil for all that have test images and a run.
+  /// - Throws: on all ranks the same `Failure`: `.badData` where there is no category.
+  public init(
+    _ options: EvaluationOptions, categories: [String]?, over communicator: any Communicator, console: Console
+  ) throws {
+    self.options = options
+    self.communicator = communicator
+    self.console = console
+    self.categories = try communicator.agree {
+      if let categories { return categories }
+      let tested = try MVTecDataSet.testedCategories(in: options.data)
+      let chosen = tested.filter { isFolder("\(options.checkpoint)/\($0)") }
+      guard !chosen.isEmpty else {
+        throw Failure(
+          .badData, "\(options.checkpoint): holds no run of a category of \(options.data)",
+          hint: "expected are RUNS/NAME, which rd-train wrote to, and DIR/NAME/test; the categories are "
+            + (tested.isEmpty ? "none" : tested.joined(separator: ", ")))
+      }
+      let without = tested.filter { !chosen.contains($0) }
+      if !without.isEmpty {
+        console.say("warning: \(without.joined(separator: ", ")): no run in \(options.checkpoint); left out")
+      }
+      return chosen
+    }
+    try communicator.compareAcrossRanks(self.categories.joined(separator: ", "), what: "the categories")
+  }
+
+  /// Writes each category's results to a folder of its name, and `table.json`, `table.csv` and `table.md`. Collective.
+  ///
+  /// A category that cannot be evaluated is reported, and the others are evaluated all the same.
+  /// - Throws: on all ranks the same `Failure`, at the end: it has the code of the first category that failed.
+  public func evaluate() throws {
+    var rows: [CategoryTable.Row] = []
+    var failures: [(category: String, failure: Failure)] = []
+    for (index, category) in categories.enumerated() {
+      console.say("\(category) (\(index + 1)/\(categories.count))")
+      var measures = CategoryTable.Measures(imageAUROC: nil, pixelAUROC: nil, aupro: nil)
+      do {
+        let metrics = try evaluate(category).overall
+        measures = CategoryTable.Measures(
+          imageAUROC: metrics.imageAUROC, pixelAUROC: metrics.pixelAUROC, aupro: metrics.aupro)
+      } catch let failure as Failure where failure.isOnAllRanks {
+        console.say("error: \(category): \(failure)")
+        failures.append((category, failure))
+      }
+      rows.append(CategoryTable.Row(name: category, measures: measures))
+    }
+    let table = CategoryTable(rows)
+    try communicator.agree {
+      guard communicator.rank == 0 else { return }
+      try makeFolder(options.output)
+      try table.write(to: options.output)
+    }
+    console.say(table.text)
+    console.say("table.json, table.csv, table.md and a folder for each category are in \(options.output)")
+    if let first = failures.first {
+      var failure = Failure(
+        first.failure.code,
+        "\(failures.count) of \(categories.count) categories could not be evaluated: "
+          + failures.map(\.category).joined(separator: ", "),
+        hint: "the messages above say why")
+      failure.isOnAllRanks = true
+      throw failure
+    }
+  }
+
+  private func evaluate(_ category: String) throws -> Evaluation {
+    var options = options
+    options.checkpoint += "/\(category)"
+    options.category = category
+    options.output += "/\(category)"
+    return try Evaluator(options, over: communicator, console: console).evaluate()
+  }
+}

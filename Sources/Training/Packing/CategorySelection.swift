@@ -1,0 +1,75 @@
+import Collectives
+import Diagnostics
+import Foundation
+import Imagery
+
+/// What the key `category` asks for.
+public enum CategorySelection: Sendable, Equatable {
+  /// One run: of one category, or of a data set that has none.
+  case single
+  /// A run for each of these.
+  case listed([String])
+  /// A run for each category that the data set has.
+  case all
+
+  /// - Parameter text: the key's value; nil where it has none.
+  /// - Returns: nil where the value is not a proper one.
+  init?(_ text: String?) {
+    guard text != "" else { return nil }
+    let names = (text ?? "").components(separatedBy: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+    guard names.count > 1 else {
+      self = text == "all" ? .all : .single
+      return
+    }
+    // Each names a folder of the output as well, where two runs would be in each other's way.
+    guard Set(names).count == names.count,
+      names.allSatisfy({ !["", ".", "..", "all"].contains($0) && !$0.contains("/") })
+    else { return nil }
+    self = .listed(names)
+  }
+}
+
+extension TrainingConfiguration {
+  /// What ``category`` asks for: one run, or several.
+  public var categories: CategorySelection { CategorySelection(category) ?? .single }
+
+  /// A checkpoint is one category's.
+  /// - Throws: `Failure(.configuration)`.
+  func requireResumableCategories() throws {
+    guard case .file(let path) = resume, categories != .single else { return }
+    throw Failure(
+      .configuration, "resume is \(path), which is a checkpoint of one category, and category is \(category ?? "none")",
+      hint: "with --resume auto each category goes on from its own newest checkpoint")
+  }
+
+  /// The run of one of several categories.
+  func ofCategory(_ name: String) -> TrainingConfiguration {
+    var configuration = self
+    configuration.category = name
+    configuration.output = "\(output)/\(name)"
+    configuration.ranksPerCategory = nil
+    return configuration
+  }
+
+  /// The names of the categories to train on, where there are several. Collective.
+  /// - Throws: on all ranks the same `Failure(.badData)` where the data set has none, or not the same on all hosts.
+  func categoryNames(over communicator: any Communicator) throws -> [String] {
+    switch categories {
+    case .single: return category.map { [$0] } ?? []
+    case .listed(let names): return names
+    case .all:
+      let names = try communicator.agree {
+        let names = try MVTecDataSet.categories(in: data)
+        guard !names.isEmpty else {
+          throw Failure(
+            .badData, "\(data): no folder in it holds train/good",
+            hint:
+              "each category is a folder with train/good; a data set that is one category itself needs no --category")
+        }
+        return names
+      }
+      try communicator.compareAcrossRanks(names.joined(separator: ", "), what: "the categories of the data set")
+      return names
+    }
+  }
+}
