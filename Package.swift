@@ -32,7 +32,7 @@ let package = Package(
     .target(name: "RandomStreams"),
     .target(
       name: "Numerics", dependencies: ["COpenBLAS", "CVectorKernels", "Diagnostics"]),
-    .target(name: "Collectives", dependencies: ["COpenMPI", "Diagnostics"]),
+    .target(name: "Collectives", dependencies: ["COpenMPI", "CVectorKernels", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),

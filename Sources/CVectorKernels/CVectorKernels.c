@@ -88,6 +88,12 @@ void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_
 }
 
 DISPATCHED
+void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count) {
+#pragma clang loop vectorize(assume_safety)
+  for (ptrdiff_t i = 0; i < count; i++) y[i] = a[i] + b[i];
+}
+
+DISPATCHED
 void rd_add(const float *x, float *restrict y, ptrdiff_t count) {
   for (ptrdiff_t i = 0; i < count; i++) y[i] += x[i];
 }
@@ -181,6 +187,15 @@ void rd_combine(float a, const float *u, float b, const float *v, float *restric
   for (ptrdiff_t i = 0; i < count; i++) y[i] = a * u[i] + b * v[i];
 }
 
+// sqrtf sets errno, which keeps a loop from becoming vectors.
+INLINE float square_root(float x) {
+#if __has_builtin(__builtin_elementwise_sqrt)
+  return __builtin_elementwise_sqrt(x);
+#else
+  return sqrtf(x);
+#endif
+}
+
 DISPATCHED
 void rd_adam(float *restrict parameter, float *restrict first_moment, float *restrict second_moment, const float *restrict gradient,
              ptrdiff_t count, float one_minus_beta1, float beta2, float one_minus_beta2, float step_size, float inverse_root_correction2,
@@ -191,7 +206,7 @@ void rd_adam(float *restrict parameter, float *restrict first_moment, float *res
     float v = second_moment[i] * beta2 + one_minus_beta2 * g * g;
     first_moment[i] = m;
     second_moment[i] = v;
-    parameter[i] -= step_size * (m / (sqrtf(v) * inverse_root_correction2 + epsilon));
+    parameter[i] -= step_size * (m / (square_root(v) * inverse_root_correction2 + epsilon));
   }
 }
 

@@ -70,13 +70,13 @@ static panel_product *product_for(int instructions, int paired) {
 enum { STRETCH = 512 };
 
 // Floats and pairs of bf16 have the same size.
-static void multiply(int instructions, int paired, const char *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const char *panels, ptrdiff_t panel_stride,
-                     ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
+void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
+                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
   panel_product *product = product_for(instructions, paired);
   for (ptrdiff_t k = 0; k < depth; k += STRETCH) {
     ptrdiff_t stretch = depth - k < STRETCH ? depth - k : STRETCH;
     for (ptrdiff_t column = 0; column < columns; column += PANEL) {
-      const char *left = a + 4 * k * depth_stride, *right = panels + 4 * (column / PANEL * panel_stride + k * PANEL);
+      const char *left = (const char *)a + 4 * k * depth_stride, *right = (const char *)panels + 4 * (column / PANEL * panel_stride + k * PANEL);
       ptrdiff_t width = columns - column;
       if (width >= PANEL) {
         product(rows, stretch, left, row_stride, depth_stride, right, c + column, c_stride, adding || k > 0);
@@ -94,16 +94,6 @@ static void multiply(int instructions, int paired, const char *a, ptrdiff_t row_
       }
     }
   }
-}
-
-void rd_multiply_panels(int instructions, const float *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const float *panels, ptrdiff_t panel_stride, ptrdiff_t rows,
-                        ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
-  multiply(instructions, 0, (const char *)a, row_stride, depth_stride, (const char *)panels, panel_stride, rows, columns, depth, c, c_stride, adding);
-}
-
-void rd_multiply_paired_panels(int instructions, const uint32_t *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const uint32_t *panels, ptrdiff_t panel_stride,
-                               ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
-  multiply(instructions, 1, (const char *)a, row_stride, depth_stride, (const char *)panels, panel_stride, rows, columns, depth, c, c_stride, adding);
 }
 
 // MARK: Packing
@@ -171,10 +161,12 @@ void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_strid
   }
 }
 
-// To the nearest bf16, ties to even, in the upper half of a word. A NaN stays one.
+// To the nearest bf16, ties to even, in the upper half of a word, whose lower half is of no meaning. A NaN stays one.
 INLINE void round_words(words *of) {
-  words w = *of, nearest = (w + 0x7fffu + ((w >> 16) & 1u)) & 0xffff0000u, nan = (words)((w & 0x7fffffffu) > 0x7f800000u);
-  *of = (nan & (w | 0x00400000u) & 0xffff0000u) | (~nan & nearest);
+  lanes value;
+  memcpy(&value, of, sizeof value);
+  words w = *of, nearest = w + 0x7fffu + ((w >> 16) & 1u), nan = (words)(value != value);
+  *of = (nan & (w | 0x00400000u)) | (~nan & nearest);
 }
 
 INLINE uint32_t rounded(float value) {
@@ -195,7 +187,7 @@ void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_
       if (odd) memcpy(&second, odd + c, sizeof second);
       round_words(&first);
       round_words(&second);
-      first = (first >> 16) | second;
+      first = (first >> 16) | (second & 0xffff0000u);
       memcpy(pairs + c, &first, sizeof first);
     }
     for (; c < columns; c++) pairs[c] = rounded(even[c]) >> 16 | (odd ? rounded(odd[c]) : 0);

@@ -2,11 +2,13 @@
 // 4x4 outputs are sums of products of transformed inputs and transformed weights. All transforms are small constant matrices, applied to the
 // rows and to the columns of a tile; a gradient's is the transpose of the other's.
 //
-// Stride 1 is F(4x4, 3x3) with the interpolation points 0, 1, -1, 2, -2 and infinity: 36 products in the place of 144.
+// Stride 1 is F(4x4, 3x3) with the interpolation points 0, 3/4, -3/4, 3/2, -3/2 and infinity: 36 products in the place of 144.
 //
 // At stride 2 an output meets input pixels of odd coordinates with its outer taps and one of an even coordinate with its middle tap. Along each axis
-// the former are F(4, 2), points 0, 1, -1, 2 and infinity, and the latter are products as they are: (5 + 4)^2 = 81 in the place of 144, with only
+// the former are F(4, 2), points 1/2, -1/2, 5/4, -5/4 and infinity, and the latter are products as they are: (5 + 4)^2 = 81 in the place of 144, with only
 // (5 + 1)^2 = 36 different transformed weights.
+//
+// The points are those of small numbers with which a result suffers least from what is rounded between the transforms: half as much as with whole ones.
 #include "CVectorKernels.h"
 #include "dispatched.h"
 #include <string.h>
@@ -20,106 +22,106 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 // MARK: Stride 1
 
 static const float unit_input[6 * 6] = {
-    4, 0,  -5, 0,  1, 0,  //
-    0, -4, -4, 1,  1, 0,  //
-    0, 4,  -4, -1, 1, 0,  //
-    0, -2, -1, 2,  1, 0,  //
-    0, 2,  -1, -2, 1, 0,  //
-    0, 4,  0,  -5, 0, 1,
+    81.f / 64, 0,           -45.f / 16, 0,         1, 0,  //
+    0,         -27.f / 16,  -9.f / 4,   3.f / 4,   1, 0,  //
+    0,         27.f / 16,   -9.f / 4,   -3.f / 4,  1, 0,  //
+    0,         -27.f / 32,  -9.f / 16,  3.f / 2,   1, 0,  //
+    0,         27.f / 32,   -9.f / 16,  -3.f / 2,  1, 0,  //
+    0,         81.f / 64,   0,          -45.f / 16, 0, 1,
 };
 static const float unit_output[4 * 6] = {
-    1, 1, 1,  1, 1,  0,  //
-    0, 1, -1, 2, -2, 0,  //
-    0, 1, 1,  4, 4,  0,  //
-    0, 1, -1, 8, -8, 1,
+    1, 1,         1,          1,        1,         0,  //
+    0, 3.f / 4,   -3.f / 4,   3.f / 2,  -3.f / 2,  0,  //
+    0, 9.f / 16,  9.f / 16,   9.f / 4,  9.f / 4,   0,  //
+    0, 27.f / 64, -27.f / 64, 27.f / 8, -27.f / 8, 1,
 };
 static const float unit_output_adjoint[6 * 4] = {
-    1, 0,  0, 0,   //
-    1, 1,  1, 1,   //
-    1, -1, 1, -1,  //
-    1, 2,  4, 8,   //
-    1, -2, 4, -8,  //
-    0, 0,  0, 1,
+    1, 0,        0,        0,           //
+    1, 3.f / 4,  9.f / 16, 27.f / 64,   //
+    1, -3.f / 4, 9.f / 16, -27.f / 64,  //
+    1, 3.f / 2,  9.f / 4,  27.f / 8,    //
+    1, -3.f / 2, 9.f / 4,  -27.f / 8,   //
+    0, 0,        0,        1,
 };
 static const float unit_weights[6 * 3] = {
-    1.f / 4,  0,         0,         //
-    -1.f / 6, -1.f / 6,  -1.f / 6,  //
-    -1.f / 6, 1.f / 6,   -1.f / 6,  //
-    1.f / 24, 1.f / 12,  1.f / 6,   //
-    1.f / 24, -1.f / 12, 1.f / 6,   //
-    0,        0,         1,
+    64.f / 81,    0,           0,          //
+    -128.f / 243, -32.f / 81,  -8.f / 27,  //
+    -128.f / 243, 32.f / 81,   -8.f / 27,  //
+    32.f / 243,   16.f / 81,   8.f / 27,   //
+    32.f / 243,   -16.f / 81,  8.f / 27,   //
+    0,            0,           1,
 };
 static const float unit_weights_adjoint[3 * 6] = {
-    1.f / 4, -1.f / 6, -1.f / 6, 1.f / 24, 1.f / 24,  0,  //
-    0,       -1.f / 6, 1.f / 6,  1.f / 12, -1.f / 12, 0,  //
-    0,       -1.f / 6, -1.f / 6, 1.f / 6,  1.f / 6,   1,
+    64.f / 81, -128.f / 243, -128.f / 243, 32.f / 243, 32.f / 243, 0,  //
+    0,         -32.f / 81,   32.f / 81,    16.f / 81,  -16.f / 81, 0,  //
+    0,         -8.f / 27,    -8.f / 27,    8.f / 27,   8.f / 27,   1,
 };
 
 // MARK: Stride 2. Points 0 to 4 are those of the outer taps, 5 to 8 the products of the middle tap.
 
 // Of nine inputs the first, third, fifth, seventh and ninth meet the outer taps.
 static const float strided_input[9 * 9] = {
-    2, 0, -1, 0, -2, 0, 1,  0, 0,  //
-    0, 0, -2, 0, -1, 0, 1,  0, 0,  //
-    0, 0, 2,  0, -3, 0, 1,  0, 0,  //
-    0, 0, -1, 0, 0,  0, 1,  0, 0,  //
-    0, 0, 2,  0, -1, 0, -2, 0, 1,  //
-    0, 1, 0,  0, 0,  0, 0,  0, 0,  //
-    0, 0, 0,  1, 0,  0, 0,  0, 0,  //
-    0, 0, 0,  0, 0,  1, 0,  0, 0,  //
-    0, 0, 0,  0, 0,  0, 0,  1, 0,
+    -25.f / 32, 0, -25.f / 16, 0, 1.f / 2,    0, 1, 0, 0,  //
+    25.f / 32,  0, -25.f / 16, 0, -1.f / 2,   0, 1, 0, 0,  //
+    -5.f / 16,  0, -1.f / 4,   0, 5.f / 4,    0, 1, 0, 0,  //
+    5.f / 16,   0, -1.f / 4,   0, -5.f / 4,   0, 1, 0, 0,  //
+    25.f / 64,  0, 0,          0, -29.f / 16, 0, 0, 0, 1,  //
+    0,          1, 0,          0, 0,          0, 0, 0, 0,  //
+    0,          0, 0,          1, 0,          0, 0, 0, 0,  //
+    0,          0, 0,          0, 0,          1, 0, 0, 0,  //
+    0,          0, 0,          0, 0,          0, 0, 1, 0,
 };
 static const float strided_output[4 * 9] = {
-    1, 1, 1,  1, 0, 1, 0, 0, 0,  //
-    0, 1, -1, 2, 0, 0, 1, 0, 0,  //
-    0, 1, 1,  4, 0, 0, 0, 1, 0,  //
-    0, 1, -1, 8, 1, 0, 0, 0, 1,
+    1,       1,        1,          1,           0, 1, 0, 0, 0,  //
+    1.f / 2, -1.f / 2, 5.f / 4,    -5.f / 4,    0, 0, 1, 0, 0,  //
+    1.f / 4, 1.f / 4,  25.f / 16,  25.f / 16,   0, 0, 0, 1, 0,  //
+    1.f / 8, -1.f / 8, 125.f / 64, -125.f / 64, 1, 0, 0, 0, 1,
 };
 static const float strided_output_adjoint[9 * 4] = {
-    1, 0,  0, 0,   //
-    1, 1,  1, 1,   //
-    1, -1, 1, -1,  //
-    1, 2,  4, 8,   //
-    0, 0,  0, 1,   //
-    1, 0,  0, 0,   //
-    0, 1,  0, 0,   //
-    0, 0,  1, 0,   //
-    0, 0,  0, 1,
+    1, 1.f / 2,  1.f / 4,   1.f / 8,  //
+    1, -1.f / 2, 1.f / 4,   -1.f / 8,  //
+    1, 5.f / 4,  25.f / 16, 125.f / 64,  //
+    1, -5.f / 4, 25.f / 16, -125.f / 64,  //
+    0, 0,        0,         1,  //
+    1, 0,        0,         0,  //
+    0, 1,        0,         0,  //
+    0, 0,        1,         0,  //
+    0, 0,        0,         1,
 };
 static const float strided_weights[6 * 3] = {
-    1.f / 2,  0, 0,         //
-    -1.f / 2, 0, -1.f / 2,  //
-    -1.f / 6, 0, 1.f / 6,   //
-    1.f / 6,  0, 1.f / 3,   //
-    0,        0, 1,         //
-    0,        1, 0,
+    -16.f / 21,  0, -8.f / 21,  //
+    16.f / 21,   0, -8.f / 21,  //
+    32.f / 105,  0, 8.f / 21,  //
+    -32.f / 105, 0, 8.f / 21,  //
+    0,           0, 1,  //
+    0,           1, 0,
 };
 static const float strided_weights_adjoint[3 * 6] = {
-    1.f / 2, -1.f / 2, -1.f / 6, 1.f / 6, 0, 0,  //
-    0,       0,        0,        0,       0, 1,  //
-    0,       -1.f / 2, 1.f / 6,  1.f / 3, 1, 0,
+    -16.f / 21, 16.f / 21, 32.f / 105, -32.f / 105, 0, 0,  //
+    0,          0,         0,          0,           0, 1,  //
+    -8.f / 21,  -8.f / 21, 8.f / 21,   8.f / 21,    1, 0,
 };
 // The gradient of eight inputs from those of five outputs: those of even coordinates meet one output each, the others two. The weights are turned.
 static const float strided_gradient[9 * 5] = {
-    2, -1, -2, 1,  0,  //
-    0, -2, -1, 1,  0,  //
-    0, 2,  -3, 1,  0,  //
-    0, -1, 0,  1,  0,  //
-    0, 2,  -1, -2, 1,  //
-    1, 0,  0,  0,  0,  //
-    0, 1,  0,  0,  0,  //
-    0, 0,  1,  0,  0,  //
-    0, 0,  0,  1,  0,
+    -25.f / 32, -25.f / 16, 1.f / 2,    1, 0,  //
+    25.f / 32,  -25.f / 16, -1.f / 2,   1, 0,  //
+    -5.f / 16,  -1.f / 4,   5.f / 4,    1, 0,  //
+    5.f / 16,   -1.f / 4,   -5.f / 4,   1, 0,  //
+    25.f / 64,  0,          -29.f / 16, 0, 1,  //
+    1,          0,          0,          0, 0,  //
+    0,          1,          0,          0, 0,  //
+    0,          0,          1,          0, 0,  //
+    0,          0,          0,          1, 0,
 };
 static const float strided_input_gradient[8 * 9] = {
-    0, 0, 0,  0, 0, 1, 0, 0, 0,  //
-    1, 1, 1,  1, 0, 0, 0, 0, 0,  //
-    0, 0, 0,  0, 0, 0, 1, 0, 0,  //
-    0, 1, -1, 2, 0, 0, 0, 0, 0,  //
-    0, 0, 0,  0, 0, 0, 0, 1, 0,  //
-    0, 1, 1,  4, 0, 0, 0, 0, 0,  //
-    0, 0, 0,  0, 0, 0, 0, 0, 1,  //
-    0, 1, -1, 8, 1, 0, 0, 0, 0,
+    0,       0,        0,          0,           0, 1, 0, 0, 0,  //
+    1,       1,        1,          1,           0, 0, 0, 0, 0,  //
+    0,       0,        0,          0,           0, 0, 1, 0, 0,  //
+    1.f / 2, -1.f / 2, 5.f / 4,    -5.f / 4,    0, 0, 0, 0, 0,  //
+    0,       0,        0,          0,           0, 0, 0, 1, 0,  //
+    1.f / 4, 1.f / 4,  25.f / 16,  25.f / 16,   0, 0, 0, 0, 0,  //
+    0,       0,        0,          0,           0, 0, 0, 0, 1,  //
+    1.f / 8, -1.f / 8, 125.f / 64, -125.f / 64, 1, 0, 0, 0, 0,
 };
 
 // MARK: Tiles
@@ -182,40 +184,80 @@ INLINE int is_whole(extent e, ptrdiff_t side) { return e.top == 0 && e.left == 0
 
 INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-// Copies vectors of which only `count` floats are there.
+// Copies vectors of which only `count` floats are there; a whole one without a call.
 INLINE void copy_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t vectors, ptrdiff_t count, float *target,
                          ptrdiff_t target_stride) {
-  for (ptrdiff_t i = 0; i < vectors; i++) memcpy(target + i * target_stride, source + i * source_stride, sizeof(float) * count);
+  for (ptrdiff_t i = 0; i < vectors; i++, source += source_stride, target += target_stride) {
+    if (count == LANES) {
+      lanes v;
+      memcpy(&v, source, sizeof v);
+      memcpy(target, &v, sizeof v);
+    } else {
+      memcpy(target, source, sizeof(float) * count);
+    }
+  }
+}
+
+// A tile of a map: where it begins, and what of it lies inside.
+typedef struct {
+  const float *source;
+  extent e;
+  int whole;
+} place;
+
+// Transformed, `values` become words that lie `plane` apart: they themselves, or two of them, rounded to bf16. Of the latter either neighbours of one
+// vector share a word, or what is at the same place in two.
+INLINE void store(const float *values, ptrdiff_t vectors, int pairing, ptrdiff_t count, float *target, ptrdiff_t plane) {
+  if (pairing == RD_SINGLE)
+    copy_vectors(values, LANES, vectors, count, target, plane);
+  else if (pairing == RD_PAIRED_COLUMNS)
+    rd_pair_columns(values, LANES, vectors, count, (uint32_t *)target, plane);
+  else
+    rd_pair_rows(values, LANES, 2 * vectors, count, (uint32_t *)target, plane);
 }
 
 // What is no whole tile of whole vectors goes through a copy filled up with zeros.
-INLINE void spread(const float *transform, int points, int side, int step, int origin, const float *x, ptrdiff_t height, ptrdiff_t width,
-                   ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles,
-                   float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
-  ptrdiff_t line = width * pixel_stride;
-  float copy[9 * 9 * LANES], points_copy[9 * 9 * LANES];
-  for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
-    ptrdiff_t top = tile / tiles_wide % tiles_high * step + origin, left = tile % tiles_wide * step + origin;
-    const float *source = x + ((tile / (tiles_wide * tiles_high) * height + top) * width + left) * pixel_stride;
-    extent e = inside(top, left, side, height, width);
-    int whole = is_whole(e, side);
+INLINE void spread(const float *transform, int points, int side, int step, int origin, int pairing, const float *x, ptrdiff_t height,
+                   ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
+                   ptrdiff_t rows, float *planes, ptrdiff_t plane, ptrdiff_t row_stride, ptrdiff_t panel_stride) {
+  ptrdiff_t line = width * pixel_stride, tiles = tiles_high * tiles_wide;
+  int per_row = pairing == RD_PAIRED_ROWS ? 2 : 1;
+  ptrdiff_t rows_per_image = (tiles + per_row - 1) / per_row;
+  float copy[9 * 9 * LANES], points_copy[2 * 9 * 9 * LANES];
+  for (ptrdiff_t row = first; row < first + rows; row++, planes += row_stride) {
+    place places[2];
+    int there = 0;
+    for (ptrdiff_t tile = row % rows_per_image * per_row; there < per_row && tile < tiles; there++, tile++) {
+      ptrdiff_t top = tile / tiles_wide * step + origin, left = tile % tiles_wide * step + origin;
+      extent e = inside(top, left, side, height, width);
+      places[there] = (place){x + ((row / rows_per_image * height + top) * width + left) * pixel_stride, e, is_whole(e, side)};
+    }
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
-      float *target = planes + c / RD_PANEL * panel_stride + c % RD_PANEL;
-      const float *tile_source = source + c;
-      ptrdiff_t tile_line = line, tile_pixel = pixel_stride;
-      if (!whole || count < LANES) {
-        memset(copy, 0, sizeof(float) * side * side * LANES);
-        for (ptrdiff_t i = e.top; i < e.bottom; i++)
-          copy_vectors(tile_source + i * line + e.left * pixel_stride, pixel_stride, e.right - e.left, count,
-                       copy + (i * side + e.left) * LANES, LANES);
-        tile_source = copy;
-        tile_line = side * LANES;
-        tile_pixel = LANES;
+      float *target = planes + c / RD_PANEL * panel_stride + c % RD_PANEL / (pairing == RD_PAIRED_COLUMNS ? 2 : 1);
+      int direct = pairing == RD_SINGLE && count == LANES;
+      // An odd tile out is joined by zeros.
+      if (there < per_row) memset(points_copy, 0, sizeof points_copy);
+      for (int i = 0; i < there; i++) {
+        extent e = places[i].e;
+        const float *source = places[i].source + c;
+        // The tile to come, which the processor does not foresee.
+        for (int r = 0; r < side; r++)
+          for (int j = side - step; j < side; j++) __builtin_prefetch(source + r * line + (j + per_row * step) * pixel_stride);
+        ptrdiff_t tile_line = line, tile_pixel = pixel_stride;
+        if (!places[i].whole || count < LANES) {
+          memset(copy, 0, sizeof(float) * side * side * LANES);
+          for (ptrdiff_t r = e.top; r < e.bottom; r++)
+            copy_vectors(source + r * line + e.left * pixel_stride, pixel_stride, e.right - e.left, count, copy + (r * side + e.left) * LANES,
+                         LANES);
+          source = copy;
+          tile_line = side * LANES;
+          tile_pixel = LANES;
+        }
+        spread_tile(transform, points, side, source, tile_line, tile_pixel, direct ? target : points_copy + i * LANES,
+                    direct ? plane : per_row * LANES);
       }
-      int direct = count == LANES;
-      spread_tile(transform, points, side, tile_source, tile_line, tile_pixel, direct ? target : points_copy, direct ? plane : LANES);
-      if (!direct) copy_vectors(points_copy, LANES, points * points, count, target, plane);
+      if (!direct) store(points_copy, points * points, pairing, count, target, plane);
     }
   }
 }
@@ -233,6 +275,8 @@ INLINE void collect(const float *transform, int points, int side, const float *p
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
       int direct = is_whole(e, side) && count == LANES;
+      for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) __builtin_prefetch(target + c + i * line + (j + side) * pixel_stride);
       if (count < LANES) copy_vectors(planes + c, plane, points * points, count, points_copy, LANES);
       collect_tile(transform, points, side, count < LANES ? points_copy : planes + c, count < LANES ? LANES : plane,
                    direct ? target + c : copy, direct ? line : side * LANES, direct ? pixel_stride : LANES);
@@ -245,15 +289,15 @@ INLINE void collect(const float *transform, int points, int side, const float *p
 }
 
 DISPATCHED
-void rd_winograd_input(int stride, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                       ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                       ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
+void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                       ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
+                       ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   if (stride == 1)
-    spread(unit_input, 6, 6, 4, -1, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, planes, plane, tile_stride,
+    spread(unit_input, 6, 6, 4, -1, pairing, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane, row_stride,
            panel_stride);
   else
-    spread(strided_input, 9, 9, 8, -1, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, planes, plane,
-           tile_stride, panel_stride);
+    spread(strided_input, 9, 9, 8, -1, pairing, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+           row_stride, panel_stride);
 }
 
 DISPATCHED
@@ -269,23 +313,23 @@ void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdif
 }
 
 DISPATCHED
-void rd_winograd_output_adjoint(int stride, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                                ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                                ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
+void rd_winograd_output_adjoint(int stride, int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                                ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
+                                ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   if (stride == 1)
-    spread(unit_output_adjoint, 6, 4, 4, 0, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, planes, plane,
-           tile_stride, panel_stride);
+    spread(unit_output_adjoint, 6, 4, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+           row_stride, panel_stride);
   else
-    spread(strided_output_adjoint, 9, 4, 4, 0, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, planes, plane,
-           tile_stride, panel_stride);
+    spread(strided_output_adjoint, 9, 4, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+           row_stride, panel_stride);
 }
 
 DISPATCHED
-void rd_winograd_strided_gradient(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                                  ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                                  ptrdiff_t tile_stride, ptrdiff_t panel_stride) {
-  spread(strided_gradient, 9, 5, 4, 0, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, planes, plane,
-         tile_stride, panel_stride);
+void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                                  ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
+                                  ptrdiff_t row_stride, ptrdiff_t panel_stride) {
+  spread(strided_gradient, 9, 5, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+         row_stride, panel_stride);
 }
 
 DISPATCHED
@@ -299,16 +343,24 @@ void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, pt
 // MARK: Weights
 
 // Nine taps are a tile whose pixels are tap_stride apart, of which there is one for every weight of a plane.
-INLINE void spread_taps(const float *transform, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows,
+INLINE void spread_taps(const float *transform, int pairing, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows,
                         ptrdiff_t columns, float *panels, ptrdiff_t plane, ptrdiff_t panel_stride) {
-  for (ptrdiff_t r = 0; r < rows; r++, weights += row_stride, panels += RD_PANEL)
+  int step = pairing == RD_PAIRED_ROWS ? 2 : 1;
+  for (ptrdiff_t r = 0; r < rows; r += step, weights += step * row_stride, panels += RD_PANEL)
     for (ptrdiff_t c = 0; c < columns; c += LANES) {
       ptrdiff_t count = least(columns - c, LANES);
-      float copy[9 * LANES] = {0};
-      if (count < LANES) copy_vectors(weights + c, tap_stride, 9, count, copy, LANES);
-      const float *source = count < LANES ? copy : weights + c;
-      ptrdiff_t stride = count < LANES ? LANES : tap_stride;
-      spread_tile(transform, 6, 3, source, 3 * stride, stride, panels + c / RD_PANEL * panel_stride + c % RD_PANEL, plane);
+      float copy[9 * LANES] = {0}, points_copy[2 * 36 * LANES];
+      float *target = panels + c / RD_PANEL * panel_stride + c % RD_PANEL;
+      if (r + step > rows) memset(points_copy, 0, sizeof points_copy);
+      for (int i = 0; i < step && r + i < rows; i++) {
+        const float *source = weights + i * row_stride + c;
+        if (count < LANES) copy_vectors(source, tap_stride, 9, count, copy, LANES);
+        ptrdiff_t stride = count < LANES ? LANES : tap_stride;
+        spread_tile(transform, 6, 3, count < LANES ? copy : source, 3 * stride, stride, step == 1 ? target : points_copy + i * LANES,
+                    step == 1 ? plane : 2 * LANES);
+      }
+      // The last panel is filled up.
+      if (step == 2) store(points_copy, 36, pairing, LANES, target, plane);
     }
 }
 
@@ -327,12 +379,12 @@ INLINE void collect_taps(const float *transform, const float *planes, ptrdiff_t 
 }
 
 DISPATCHED
-void rd_winograd_weights(int stride, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns,
+void rd_winograd_weights(int stride, int pairing, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns,
                          float *panels, ptrdiff_t plane, ptrdiff_t panel_stride) {
   if (stride == 1)
-    spread_taps(unit_weights, weights, tap_stride, row_stride, rows, columns, panels, plane, panel_stride);
+    spread_taps(unit_weights, pairing, weights, tap_stride, row_stride, rows, columns, panels, plane, panel_stride);
   else
-    spread_taps(strided_weights, weights, tap_stride, row_stride, rows, columns, panels, plane, panel_stride);
+    spread_taps(strided_weights, pairing, weights, tap_stride, row_stride, rows, columns, panels, plane, panel_stride);
 }
 
 DISPATCHED

@@ -1,3 +1,5 @@
+import CVectorKernels
+
 /// The data-parallel step's large exchange: gradients are summed over all ranks, each rank receives the sum for its own range of the
 /// parameters, and after the optimizer's step the ranges go back to all.
 ///
@@ -169,11 +171,9 @@ public final class GradientReduction {
     for offset in stride(from: 0, to: length, by: block) {
       let elements = min(block, length - offset)
       for addition in tree.additionsToRoot.dropLast() {
-        add(values[addition.source] + offset, to: values[addition.target] + offset, count: elements)
+        rd_add(values[addition.source] + offset, values[addition.target] + offset, elements)
       }
-      let left = values[last.target] + offset
-      let right = values[last.source] + offset
-      for index in 0..<elements { sum[offset + index] = left[index] + right[index] }
+      rd_sum(values[last.target] + offset, values[last.source] + offset, sum + offset, elements)
     }
   }
 

@@ -1,16 +1,18 @@
+import CVectorKernels
+
 /// Adds the partial results of one rank's shards in tree order, as they are computed.
 ///
 /// A tree has few levels, so the partials need not all be kept: besides the result there is one buffer a level.
 public struct ShardAccumulator: Sendable {
   /// The rank's nodes: what ``accumulate(count:scratch:into:stride:partial:)`` makes.
   public let nodes: [ShardTree.Node]
+  /// How many times `count` elements of scratch are needed.
+  public let scratchBuffers: Int
 
   public init(tree: ShardTree, rank: Int) {
     nodes = tree.nodes(of: rank)
+    scratchBuffers = nodes.map(\.level).max() ?? 0
   }
-
-  /// How many times `count` elements of scratch are needed.
-  public var scratchBuffers: Int { nodes.map(\.level).max() ?? 0 }
 
   /// Adds the shards' partial results up to the rank's nodes.
   ///
@@ -51,7 +53,7 @@ public struct ShardAccumulator: Sendable {
     let right = try sum(
       level: level - 1, shards: middle..<shards.upperBound, count: count, room: scratch, scratch: scratch + count,
       partial: partial)
-    for index in 0..<count { room[index] = left[index] + right[index] }
+    rd_sum(left, right, room, count)
     return UnsafePointer(room)
   }
 }

@@ -12,6 +12,8 @@ public struct Features {
 public final class FeatureBuffer {
   private let architecture: Architecture
   private let buffers: [FloatBuffer]
+  /// Where they lie.
+  public let features: Features
 
   /// The scales that the student needs: three, and the embedding where the teacher makes that too.
   public static func scales(_ architecture: Architecture) -> ClosedRange<Int> { 1...architecture.teacherStageCount }
@@ -24,10 +26,7 @@ public final class FeatureBuffer {
   public init(_ architecture: Architecture, images: Int) {
     self.architecture = architecture
     buffers = Self.scales(architecture).map { FloatBuffer(images * architecture.featureCount(ofScale: $0)) }
-  }
-
-  public var features: Features {
-    Features(
+    features = Features(
       scales: buffers.prefix(3).map { UnsafePointer($0.pointer) },
       embedding: buffers.count > 3 ? UnsafePointer(buffers[3].pointer) : nil)
   }

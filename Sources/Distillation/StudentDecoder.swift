@@ -6,16 +6,18 @@ import Numerics
 public final class StudentDecoder<Unit: ConvolutionUnit> {
   /// In forward order: scale 3, 2, 1.
   let stages: [Stage<Unit>]
+  private let rebuilt: Features
 
   init(_ architecture: Architecture, memory: ActivationMemory, unit: (UnitDescription) throws -> Unit) rethrows {
     stages = try (1...3).map { try Stage(architecture.decoderStage($0), memory: memory, unit: unit) }
+    rebuilt = Features(scales: stages.reversed().map(\.output), embedding: nil)
   }
 
   /// - Returns: d1, d2, d3, shaped as the teacher's features.
   func forward(_ embedding: UnsafePointer<Float>, images: Int) throws -> Features {
-    var outputs: [UnsafePointer<Float>] = []
-    for stage in stages { outputs.append(try stage.forward(outputs.last ?? embedding, images: images)) }
-    return Features(scales: outputs.reversed(), embedding: nil)
+    var input = embedding
+    for index in stages.indices { input = try stages[index].forward(input, images: images) }
+    return rebuilt
   }
 }
 
@@ -27,8 +29,8 @@ extension StudentDecoder where Unit == NormalizedConvolution {
     lossGradient: (_ scale: Int, _ target: UnsafeMutablePointer<Float>) throws -> Void
   ) throws {
     try lossGradient(1, step.gradient.pointer)
-    for (index, stage) in stages.enumerated().reversed() {
-      try stage.backward(step, inputChannels: index > 0 || needsInputGradient ? nil : 0)
+    for index in stages.indices.reversed() {
+      try stages[index].backward(step, inputChannels: index > 0 || needsInputGradient ? nil : 0)
       guard index > 0 else { return }
       // What went in here was compared with the teacher as well.
       let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)

@@ -38,7 +38,7 @@ public final class FrozenConvolution: ConvolutionUnit {
     }
     var folded = shape.weights(fromTorch: tensors.weight)
     for index in folded.indices { folded[index] = Float(Double(folded[index]) * factors[index % channels]) }
-    weights = try engine.freeze(folded, of: shape)
+    weights = try engine.freeze(folded, of: shape, images: images)
     bias = FloatBuffer(
       (0..<channels).map { Float(Double(tensors.shift[$0]) - Double(tensors.runningMean[$0]) * factors[$0]) })
     engine.reserve(shape, images: images, shards: 0)

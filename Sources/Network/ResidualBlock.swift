@@ -38,9 +38,9 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
   func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
     input = x
     var inner = x
-    for (unit, buffer) in zip(units, hidden) {
-      try unit.forward(inner, images: images, into: buffer.pointer)
-      inner = UnsafePointer(buffer.pointer)
+    for index in hidden.indices {
+      try units[index].forward(inner, images: images, into: hidden[index].pointer)
+      inner = UnsafePointer(hidden[index].pointer)
     }
     var residual = x
     if let skip, let skipOutput {
@@ -99,13 +99,18 @@ public final class Stage<Unit: ConvolutionUnit> {
       try ResidualBlock(
         description, memory: memory, parity: index % 2, ownOutput: index == descriptions.count - 1, unit: unit)
     }
+    outputCount = descriptions.last?.units.last?.shape.outputCount ?? 0
   }
 
+  /// Where the output of every forward pass lies.
+  public var output: UnsafePointer<Float> { UnsafePointer(blocks[blocks.count - 1].output.pointer) }
   /// Floats of one image's output.
-  public var outputCount: Int { blocks[blocks.count - 1].units.last?.shape.outputCount ?? 0 }
+  public let outputCount: Int
 
   public func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
-    try blocks.reduce(x) { try $1.forward($0, images: images) }
+    var output = x
+    for index in blocks.indices { output = try blocks[index].forward(output, images: images) }
+    return output
   }
 }
 
@@ -113,9 +118,9 @@ extension Stage where Unit == NormalizedConvolution {
   /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input, where it is needed.
   /// - Parameter inputChannels: so many of the input's channels, from the first on, need a gradient; all without a number.
   public func backward(_ step: TrainingStep, inputChannels: Int? = nil) throws {
-    for (index, block) in blocks.enumerated().reversed() {
-      let all = block.units[0].shape.inputChannels
-      try block.backward(step, inputChannels: index > 0 ? all : inputChannels ?? all)
+    for index in blocks.indices.reversed() {
+      let all = blocks[index].units[0].shape.inputChannels
+      try blocks[index].backward(step, inputChannels: index > 0 ? all : inputChannels ?? all)
     }
   }
 }

@@ -19,7 +19,8 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Brings weights that stay as they are into the form that the engine's forward pass wants.
-  func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights
+  /// - Parameter images: how many there will be at a time, at most: that decides which form is worth its memory, and no bit.
+  func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights
 
   /// Computes y with frozen weights, and what follows the convolution.
   func forward(
@@ -47,6 +48,8 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
 /// Weights in the form that one engine gave them.
 public struct FrozenWeights: Sendable {
   let buffer: FloatBuffer
+  /// Whether they are more than brought into another order.
+  var isTransformed = false
 }
 
 /// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and ReLU comes last where asked.
@@ -74,7 +77,7 @@ public struct Ending {
 }
 
 extension ConvolutionEngine {
-  public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
     FrozenWeights(buffer: FloatBuffer(weights))
   }
 

@@ -248,13 +248,9 @@ final class PatchConvolution {
           (pairs, pairStride) = (self.pairs[thread].pointer, some.count / 2)
           pair(product, places, some, x: x, thread: thread, into: pairs, stride: pairStride)
         }
-        pairs.withMemoryRebound(to: UInt32.self, capacity: pairStride) { pairs in
-          panels.withMemoryRebound(to: UInt32.self, capacity: panel) { panels in
-            rd_multiply_paired_panels(
-              instructions.code, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
-              some.count / 2, target, stride, adding)
-          }
-        }
+        rd_multiply_panels(
+          instructions.code, 1, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
+          some.count / 2, target, stride, adding)
       } else {
         var (values, valueStride) = (x + places.lowerBound * depth + first, depth)
         if !product.isPixelwise && isGathered {
@@ -265,7 +261,7 @@ final class PatchConvolution {
           (values, valueStride) = (UnsafePointer(patches), some.count)
         }
         rd_multiply_panels(
-          instructions.code, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
+          instructions.code, 0, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
           some.count, target, stride, adding)
       }
     }
@@ -400,26 +396,20 @@ final class PatchConvolution {
     }
 
     // The first factor, whose rows are the product's depth.
-    let (left, leftStride) =
+    var (left, leftStride) =
       shape.isTransposed
       ? (x + pixels.lowerBound * shape.inputChannels + rows.lowerBound, shape.inputChannels)
       : values(of: x, shape.input, shape, windows: pixels, columns: rows, into: patches)
     if paired {
-      pairs[thread].pointer.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) { pairs in
-        rd_pair_rows(left, leftStride, depth, rows.count, pairs, rows.count)
-        panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) { panels in
-          rd_multiply_paired_panels(
-            instructions.code, pairs, 1, rows.count, panels, words * panelWidth, rows.count, columns.count, words,
-            output, columns.count,
-            adding ? 1 : 0)
-        }
+      let pairs = pairs[thread].pointer
+      pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) {
+        rd_pair_rows(left, leftStride, depth, rows.count, $0, rows.count)
       }
-    } else {
-      rd_multiply_panels(
-        instructions.code, left, 1, leftStride, panels, words * panelWidth, rows.count, columns.count, depth, output,
-        columns.count,
-        adding ? 1 : 0)
+      (left, leftStride) = (UnsafePointer(pairs), rows.count)
     }
+    rd_multiply_panels(
+      instructions.code, paired ? 1 : 0, left, 1, leftStride, panels, words * panelWidth, rows.count, columns.count,
+      words, output, columns.count, adding ? 1 : 0)
   }
 
   /// Some columns of the patches of a map, gathered where they do not lie in memory as they are.

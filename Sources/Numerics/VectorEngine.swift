@@ -28,8 +28,8 @@ public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible
   var code: Int32 { Int32(rawValue) }
 }
 
-/// Convolutions by this project's own kernels: 3x3 ones of stride 1 by Winograd's minimal filtering in single precision, the others as products of
-/// patches in the precision asked for.
+/// Convolutions by this project's own kernels: 3x3 ones by Winograd's minimal filtering where that is faster, the others as products of patches; in
+/// either case with factors of the precision asked for.
 ///
 /// Every number is one chain of multiply-adds, whatever is computed beside it, so block sizes are free to follow the shape, the cache and the
 /// number of threads.
@@ -44,7 +44,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     self.team = team
     self.precision = precision
     self.instructions = instructions
-    winograd = WinogradConvolution(team: team, instructions: instructions)
+    winograd = WinogradConvolution(team: team, precision: precision, instructions: instructions)
     patches = PatchConvolution(team: team, precision: precision, instructions: instructions)
   }
 
@@ -55,17 +55,11 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   /// Whether a shape goes Winograd's way. It must be a matter of the shape alone, lest an image's bits depend on its company.
   /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few.
   private func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    Self.isFiltered(shape, precision, frozen: frozen)
+    Self.isFiltered(shape, frozen: frozen)
   }
 
-  static func isFiltered(_ shape: ConvolutionShape, _ precision: Precision, frozen: Bool = false) -> Bool {
-    guard WinogradConvolution.applies(to: shape) else { return false }
-    let tiles = WinogradConvolution.tilesPerImage(shape)
-    // bf16 makes products twice as fast, and these stay in fp32.
-    return switch precision {
-    case .fp32: !frozen || tiles >= 16
-    case .bf16: shape.stride == 1 && (!frozen || tiles >= 64)
-    }
+  static func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
+    WinogradConvolution.applies(to: shape) && (!frozen || WinogradConvolution.tilesPerImage(shape) >= 16)
   }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
@@ -87,10 +81,9 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     }
   }
 
-  public func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
-    // Transformed weights would take four times the memory; they are made anew each time.
-    isFiltered(shape, frozen: true)
-      ? FrozenWeights(buffer: FloatBuffer(weights)) : try patches.freeze(weights, of: shape)
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
+    try isFiltered(shape, frozen: true)
+      ? winograd.freeze(weights, of: shape, images: images) : patches.freeze(weights, of: shape)
   }
 
   public func forward(
@@ -98,8 +91,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape, frozen: true) {
-      try winograd.forward(
-        shape, images: images, x: x, weights: weights.buffer.pointer, ending: ending, into: y)
+      try winograd.forward(shape, images: images, x: x, weights: weights, ending: ending, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
     }

@@ -8,6 +8,8 @@ import CVectorKernels
 final class WinogradConvolution {
   private let team: ThreadTeam
   private let instructions: Instructions
+  /// What transformed values are rounded to. Transforms, and sums, are in single precision.
+  private let precision: Precision
   /// Transformed weights, or the tiles of all images and of all their gradients.
   private let shared: FloatBuffer
   private let sharedGradients: FloatBuffer
@@ -27,8 +29,9 @@ final class WinogradConvolution {
   /// Floats between planes, which otherwise were whole pages apart: then their lines fight for the same places in the cache.
   private static let gap = 16
 
-  init(team: ThreadTeam, instructions: Instructions) {
+  init(team: ThreadTeam, precision: Precision, instructions: Instructions) {
     self.team = team
+    self.precision = precision
     self.instructions = instructions
     (shared, sharedGradients, turned) = (FloatBuffer(), FloatBuffer(), FloatBuffer())
     func buffers() -> [FloatBuffer] { (0..<team.count).map { _ in FloatBuffer() } }
@@ -50,6 +53,8 @@ final class WinogradConvolution {
     let high: Int
     let wide: Int
     var perImage: Int { high * wide }
+    /// Rows of transformed tiles, whose pairs do not go from one image to the next.
+    func rowsPerImage(_ precision: Precision) -> Int { precision == .bf16 ? parts(of: perImage, size: 2) : perImage }
     /// Products of a tile along an axis, and in all.
     var points: Int { stride == 1 ? 6 : 9 }
     var planes: Int { points * points }
@@ -76,15 +81,22 @@ final class WinogradConvolution {
   /// Floats of all planes of `count` weights.
   private static func room(_ count: Int) -> Int { weightPlanes * (count + gap) }
 
+  private var isPaired: Bool { precision == .bf16 }
+  private var pairedRows: Int32 { Int32(isPaired ? RD_PAIRED_ROWS : RD_SINGLE) }
+
+  /// Words of a depth of `count`.
+  private func words(_ count: Int) -> Int { isPaired ? parts(of: count, size: 2) : count }
+
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let (input, output) = (shape.inputChannels, shape.outputChannels)
     let tiling = Tiling(shape)
     let tiles = images * tiling.perImage
     let isTraining = shards > 0
     // An input gradient goes the other way.
-    let channels = isTraining ? max(input, output) : input
+    let channels = words(isTraining ? max(input, output) : input)
     if areMany(tiles) {
-      shared.grow(to: Self.room(max(input * panelColumns(output), isTraining ? output * panelColumns(input) : 0)))
+      shared.grow(
+        to: Self.room(max(words(input) * panelColumns(output), isTraining ? words(output) * panelColumns(input) : 0)))
       for buffer in first { buffer.grow(to: tiling.room(Self.tiles * channels)) }
     }
     // A rank may have fewer images in the last step of an epoch.
@@ -100,20 +112,63 @@ final class WinogradConvolution {
       for buffer in second { buffer.grow(to: tiling.room(Self.tiles * block.outputs)) }
       partials.reserve(9 * block.inputs * block.outputs, shards: shards)
     } else {
-      shared.grow(to: tiling.room(tiles * input))
-      sharedGradients.grow(to: tiling.room(tiles * panelColumns(output)))
+      let rows = images * tiling.rowsPerImage(precision)
+      shared.grow(to: tiling.room(rows * input))
+      sharedGradients.grow(to: tiling.room(rows * panelColumns(output)))
     }
   }
 
   // MARK: Forward and input gradient
 
+  /// Weights `[3][3][input channels][output channels]`, or transformed ones of all input and output channels.
+  private enum Weights {
+    case plain(UnsafePointer<Float>)
+    case transformed(UnsafePointer<Float>)
+  }
+
+  /// Few tiles take less time than transforming the weights for them, which then is done here, once: for twice their memory in bf16, four times in
+  /// fp32.
+  func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
+    if areMany(images * Tiling(shape).perImage) { return FrozenWeights(buffer: FloatBuffer(weights)) }
+    let (input, output) = (shape.inputChannels, shape.outputChannels)
+    let transformed = FloatBuffer(Self.room(words(input) * panelColumns(output)))
+    try weights.withUnsafeBufferPointer {
+      guard let start = $0.baseAddress else { return }
+      try transform(start, stride: Int32(shape.stride), input: input, output: output, into: transformed.pointer)
+    }
+    return FrozenWeights(buffer: transformed, isTransformed: true)
+  }
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    let start = UnsafePointer(weights.buffer.pointer)
+    try convolve(
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, ending: ending), x: x,
+      weights: weights.isTransformed ? .transformed(start) : .plain(start), into: y)
+  }
+
+  private func transform(
+    _ weights: UnsafePointer<Float>, stride: Int32, input: Int, output: Int, into planes: UnsafeMutablePointer<Float>
+  ) throws {
+    let depth = words(input)
+    try team.run(parts(of: output, size: panelWidth)) { panel, _ in
+      let column = panel * panelWidth
+      rd_winograd_weights(
+        stride, pairedRows, weights + column, input * output, output, input, min(panelWidth, output - column),
+        planes + column * depth, depth * panelColumns(output) + Self.gap, depth * panelWidth)
+    }
+  }
+
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
+    into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images, ending: ending), x: x, weights: weights, into: y)
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired), x: x,
+      weights: .plain(weights), into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
@@ -131,9 +186,9 @@ final class WinogradConvolution {
     }
     try convolve(
       Pass(
-        shape, from: shape.output, to: shape.input, images: images, outputs: channels, isGradient: true), x: dy,
-      weights: turned,
-      into: dx)
+        shape, from: shape.output, to: shape.input, images: images, outputs: channels, isPaired: isPaired,
+        isGradient: true), x: dy,
+      weights: .plain(turned), into: dx)
   }
 
   /// A convolution from one map to another, or the gradient of one of stride 2.
@@ -142,6 +197,7 @@ final class WinogradConvolution {
     let target: ConvolutionShape.Map
     let tiling: Tiling
     let tiles: Int
+    private let isPaired: Bool
     private let isStridedGradient: Bool
     private let ending: Ending?
 
@@ -151,13 +207,14 @@ final class WinogradConvolution {
 
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
-      outputs: Int? = nil, isGradient: Bool = false, ending: Ending? = nil
+      outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, ending: Ending? = nil
     ) {
       self.source = source
       self.target = target
       output = outputs ?? target.channels
       tiling = Tiling(shape)
       tiles = images * tiling.perImage
+      self.isPaired = isPaired
       isStridedGradient = isGradient && shape.stride == 2
       self.ending = ending
     }
@@ -168,14 +225,17 @@ final class WinogradConvolution {
       plane: Int
     ) {
       let x = x + channels.lowerBound
+      let (pairing, count) =
+        isPaired ? (RD_PAIRED_COLUMNS, parts(of: channels.count, size: 2)) : (RD_SINGLE, channels.count)
+      let panel = isPaired ? panelWidth / 2 : panelWidth
       if isStridedGradient {
         rd_winograd_strided_gradient(
-          x, source.height, source.width, input, channels.count, tiling.high, tiling.wide, tiles.lowerBound,
-          tiles.count, planes, plane, channels.count, panelWidth)
+          Int32(pairing), x, source.height, source.width, input, channels.count, tiling.high, tiling.wide,
+          tiles.lowerBound, tiles.count, planes, plane, count, panel)
       } else {
         rd_winograd_input(
-          tiling.stride, x, source.height, source.width, input, channels.count, tiling.high, tiling.wide,
-          tiles.lowerBound, tiles.count, planes, plane, channels.count, panelWidth)
+          tiling.stride, Int32(pairing), x, source.height, source.width, input, channels.count, tiling.high,
+          tiling.wide, tiles.lowerBound, tiles.count, planes, plane, count, panel)
       }
     }
 
@@ -199,7 +259,7 @@ final class WinogradConvolution {
   }
 
   private func convolve(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     if areMany(pass.tiles) {
       try convolveTileBlocks(pass, x: x, weights: weights, into: y)
@@ -209,32 +269,33 @@ final class WinogradConvolution {
   }
 
   private func convolveTileBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
-    let u = shared.pointer
-    let weightPlane = input * panelColumns(output) + Self.gap
-    try team.run(parts(of: output, size: panelWidth)) { panel, _ in
-      let column = panel * panelWidth
-      rd_winograd_weights(
-        tiling.stride, weights + column, input * output, output, input, min(panelWidth, output - column),
-        u + column * input, weightPlane, input * panelWidth)
+    let depth = words(input)
+    let weightPlane = depth * panelColumns(output) + Self.gap
+    let u: UnsafePointer<Float>
+    switch weights {
+    case .transformed(let transformed): u = transformed
+    case .plain(let plain):
+      try transform(plain, stride: tiling.stride, input: input, output: output, into: shared.pointer)
+      u = UnsafePointer(shared.pointer)
     }
     let blocks = parts(of: pass.tiles, size: Self.tiles)
     let groups = parts(of: output, size: Self.outputsOfBlock(output))
     try team.run(blocks) { block, thread in
       let tiles = evenRange(block, of: blocks, count: pass.tiles)
       let (v, m) = (first[thread].pointer, products[thread].pointer)
-      let plane = tiles.count * input + Self.gap
+      let plane = tiles.count * depth + Self.gap
       pass.spread(tiles, channels: 0..<input, of: x, to: v, plane: plane)
       for group in 0..<groups {
         let columns = panelRange(group, of: groups, columns: output)
         let productPlane = tiles.count * columns.count + Self.gap
         for k in 0..<tiling.planes {
           rd_multiply_panels(
-            instructions.code, v + k * plane, input, 1,
-            u + tiling.weightPlane(of: k) * weightPlane + columns.lowerBound * input, input * panelWidth, tiles.count,
-            columns.count, input, m + k * productPlane, columns.count, 0)
+            instructions.code, isPaired ? 1 : 0, v + k * plane, depth, 1,
+            u + tiling.weightPlane(of: k) * weightPlane + columns.lowerBound * depth, depth * panelWidth, tiles.count,
+            columns.count, depth, m + k * productPlane, columns.count, 0)
         }
         pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
       }
@@ -242,40 +303,49 @@ final class WinogradConvolution {
   }
 
   private func convolveChannelBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let v = shared.pointer
-    let plane = pass.tiles * input + Self.gap
+    let plane = pass.tiles * words(input) + Self.gap
     // A block of input channels after the other, so that what a product reads lies together.
-    let slices = parts(of: input, size: Self.channels)
+    let slices = if case .plain = weights { parts(of: input, size: Self.channels) } else { 1 }
+    func slice(_ index: Int) -> (rows: Range<Int>, depth: Int, start: UnsafeMutablePointer<Float>) {
+      let rows = panelRange(index, of: slices, columns: input)
+      return (rows, words(rows.count), v + words(rows.lowerBound) * pass.tiles)
+    }
     let chunks = min(pass.tiles, 4 * team.count)
     try team.run(chunks * slices) { item, _ in
       let tiles = evenRange(item % chunks, of: chunks, count: pass.tiles)
-      let rows = evenRange(item / chunks, of: slices, count: input)
-      pass.spread(
-        tiles, channels: rows, of: x, to: v + rows.lowerBound * pass.tiles + tiles.lowerBound * rows.count, plane: plane
-      )
+      let (rows, depth, start) = slice(item / chunks)
+      pass.spread(tiles, channels: rows, of: x, to: start + tiles.lowerBound * depth, plane: plane)
     }
     let blocks = parts(of: pass.tiles, size: tiling.stride == 1 ? Self.tiles : Self.tiles / 2)
     let groups = parts(of: output, size: Self.channels)
     try team.run(blocks * groups) { item, thread in
       let columns = panelRange(item / blocks, of: groups, columns: output)
       let tiles = evenRange(item % blocks, of: blocks, count: pass.tiles)
-      let (u, m) = (second[thread].pointer, products[thread].pointer)
+      let m = products[thread].pointer
       let productPlane = tiles.count * columns.count + Self.gap
-      for slice in 0..<slices {
-        let rows = evenRange(slice, of: slices, count: input)
-        let weightPlane = rows.count * panelColumns(columns.count) + Self.gap
-        rd_winograd_weights(
-          tiling.stride, weights + rows.lowerBound * output + columns.lowerBound, input * output, output, rows.count,
-          columns.count, u, weightPlane, rows.count * panelWidth)
-        let values = v + rows.lowerBound * pass.tiles + tiles.lowerBound * rows.count
+      for index in 0..<slices {
+        let (rows, depth, start) = slice(index)
+        let (u, weightPlane): (UnsafePointer<Float>, Int)
+        switch weights {
+        case .transformed(let transformed):
+          (u, weightPlane) = (transformed + columns.lowerBound * depth, depth * panelColumns(output) + Self.gap)
+        case .plain(let plain):
+          (u, weightPlane) = (
+            UnsafePointer(second[thread].pointer), depth * panelColumns(columns.count) + Self.gap
+          )
+          rd_winograd_weights(
+            tiling.stride, pairedRows, plain + rows.lowerBound * output + columns.lowerBound, input * output, output,
+            rows.count, columns.count, second[thread].pointer, weightPlane, depth * panelWidth)
+        }
         for k in 0..<tiling.planes {
           rd_multiply_panels(
-            instructions.code, values + k * plane, rows.count, 1, u + tiling.weightPlane(of: k) * weightPlane,
-            rows.count * panelWidth, tiles.count, columns.count, rows.count, m + k * productPlane, columns.count,
-            slice > 0 ? 1 : 0)
+            instructions.code, isPaired ? 1 : 0, start + tiles.lowerBound * depth + k * plane, depth, 1,
+            u + tiling.weightPlane(of: k) * weightPlane, depth * panelWidth, tiles.count, columns.count, depth,
+            m + k * productPlane, columns.count, index > 0 ? 1 : 0)
         }
       }
       pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
@@ -346,6 +416,7 @@ final class WinogradConvolution {
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
+    let perImage = tiling.rowsPerImage(precision)
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
     try partials.weightGradient(
       shards: shards, blocks: blocks.count,
@@ -354,20 +425,20 @@ final class WinogradConvolution {
       let (inputs, outputs) = blocks[item]
       let (v, d, m) = (first[thread].pointer, second[thread].pointer, products[thread].pointer)
       let productPlane = inputs.count * outputs.count + Self.gap
-      let own = images.lowerBound * tiling.perImage..<images.upperBound * tiling.perImage
+      let own = images.lowerBound * perImage..<images.upperBound * perImage
       for start in stride(from: own.lowerBound, to: own.upperBound, by: Self.tiles) {
-        let tiles = min(Self.tiles, own.upperBound - start)
-        let plane = tiles * inputs.count + Self.gap
-        let gradientPlane = tiles * panelColumns(outputs.count) + Self.gap
+        let rows = min(Self.tiles, own.upperBound - start)
+        let plane = rows * inputs.count + Self.gap
+        let gradientPlane = rows * panelColumns(outputs.count) + Self.gap
         rd_winograd_input(
-          tiling.stride, x + inputs.lowerBound, source.height, source.width, source.channels, inputs.count, tiling.high,
-          tiling.wide, start, tiles, v, plane, inputs.count, panelWidth)
+          tiling.stride, pairedRows, x + inputs.lowerBound, source.height, source.width, source.channels, inputs.count,
+          tiling.high, tiling.wide, start, rows, v, plane, inputs.count, panelWidth)
         rd_winograd_output_adjoint(
-          tiling.stride, dy + outputs.lowerBound, target.height, target.width, target.channels, outputs.count,
-          tiling.high, tiling.wide, start, tiles, d, gradientPlane, panelWidth, tiles * panelWidth)
+          tiling.stride, pairedRows, dy + outputs.lowerBound, target.height, target.width, target.channels,
+          outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
         addPlanes(
-          tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: tiles * panelWidth,
-          inputs: inputs.count, outputs: outputs.count, tiles: tiles, into: m, plane: productPlane,
+          tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
+          inputs: inputs.count, outputs: outputs.count, rows: rows, into: m, plane: productPlane,
           adding: start > own.lowerBound)
       }
       rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
@@ -380,18 +451,19 @@ final class WinogradConvolution {
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
     let (input, output) = (source.channels, target.channels)
-    let count = (shards.last?.upperBound ?? 0) * tiling.perImage
+    let perImage = tiling.rowsPerImage(precision)
+    let count = (shards.last?.upperBound ?? 0) * perImage
     let (v, d) = (shared.pointer, sharedGradients.pointer)
     let (plane, gradientPlane) = (count * input + Self.gap, count * panelColumns(output) + Self.gap)
     let chunks = min(count, 4 * team.count)
     try team.run(chunks) { chunk, _ in
-      let tiles = evenRange(chunk, of: chunks, count: count)
+      let rows = evenRange(chunk, of: chunks, count: count)
       rd_winograd_input(
-        tiling.stride, x, source.height, source.width, input, input, tiling.high, tiling.wide, tiles.lowerBound,
-        tiles.count, v + tiles.lowerBound * input, plane, input, panelWidth)
+        tiling.stride, pairedRows, x, source.height, source.width, input, input, tiling.high, tiling.wide,
+        rows.lowerBound, rows.count, v + rows.lowerBound * input, plane, input, panelWidth)
       rd_winograd_output_adjoint(
-        tiling.stride, dy, target.height, target.width, output, output, tiling.high, tiling.wide, tiles.lowerBound,
-        tiles.count, d + tiles.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
+        tiling.stride, pairedRows, dy, target.height, target.width, output, output, tiling.high, tiling.wide,
+        rows.lowerBound, rows.count, d + rows.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
     }
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))
     try team.run(blocks.count) { item, thread in
@@ -400,15 +472,15 @@ final class WinogradConvolution {
       let productPlane = inputs.count * outputs.count + Self.gap
       let weights = WeightBlock(inputs: inputs, outputs: outputs, of: shape)
       try sum(weights, thread) { shard, room in
-        let tiles = shards[shard].lowerBound * tiling.perImage..<shards[shard].upperBound * tiling.perImage
-        if tiles.isEmpty {
+        let rows = shards[shard].lowerBound * perImage..<shards[shard].upperBound * perImage
+        if rows.isEmpty {
           room.update(repeating: 0, count: weights.count)
           return UnsafePointer(room)
         }
         addPlanes(
-          tiling, v + tiles.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
-          d + outputs.lowerBound * count + tiles.lowerBound * panelWidth, plane: gradientPlane,
-          panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, tiles: tiles.count, into: m,
+          tiling, v + rows.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
+          d + outputs.lowerBound * count + rows.lowerBound * panelWidth, plane: gradientPlane,
+          panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, rows: rows.count, into: m,
           plane: productPlane, adding: false)
         rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, room)
         return UnsafePointer(room)
@@ -416,10 +488,10 @@ final class WinogradConvolution {
     }
   }
 
-  /// Adds the products of tiles of inputs and of gradients to the planes of the weights' gradient.
+  /// Adds the products of rows of tiles of inputs and of gradients to the planes of the weights' gradient.
   private func addPlanes(
     _ tiling: Tiling, _ v: UnsafePointer<Float>, plane: Int, rowStride: Int, _ d: UnsafePointer<Float>,
-    plane gradientPlane: Int, panelStride: Int, inputs: Int, outputs: Int, tiles: Int,
+    plane gradientPlane: Int, panelStride: Int, inputs: Int, outputs: Int, rows: Int,
     into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool
   ) {
     for k in 0..<tiling.planes {
@@ -427,7 +499,8 @@ final class WinogradConvolution {
       let (row, column) = (k / tiling.points, k % tiling.points)
       let isLater = row > 5 || column > 5
       rd_multiply_panels(
-        instructions.code, v + k * plane, 1, rowStride, d + k * gradientPlane, panelStride, inputs, outputs, tiles,
+        instructions.code, isPaired ? 1 : 0, v + k * plane, 1, rowStride, d + k * gradientPlane, panelStride, inputs,
+        outputs, rows,
         m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0)
     }
   }

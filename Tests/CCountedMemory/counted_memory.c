@@ -13,7 +13,7 @@ void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 
-enum { small = 64, traced = 20, depth = 16 };
+enum { small = 32, traced = 20, depth = 16 };
 
 static atomic_int counting;
 static atomic_long allocations, large, threads;

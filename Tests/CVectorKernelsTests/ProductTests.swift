@@ -88,19 +88,10 @@ import Testing
           let a = a.baseAddress! + rows.lowerBound * rowStride + depth.lowerBound * depthStride
           let b = b.baseAddress! + columns.lowerBound / panel * factors.panelStride + depth.lowerBound * panel
           let c = c.baseAddress! + rows.lowerBound * stride + columns.lowerBound
-          if factors.kind == .bf16 {
-            rd_multiply_paired_panels(
-              level.rawValue, a, rowStride, depthStride, b, factors.panelStride, rows.count, columns.count,
-              depth.count, c, stride, adding ? 1 : 0)
-          } else {
-            a.withMemoryRebound(to: Float.self, capacity: 1) { a in
-              b.withMemoryRebound(to: Float.self, capacity: 1) { b in
-                rd_multiply_panels(
-                  level.rawValue, a, rowStride, depthStride, b, factors.panelStride, rows.count, columns.count,
-                  depth.count, c, stride, adding ? 1 : 0)
-              }
-            }
-          }
+          rd_multiply_panels(
+            level.rawValue, factors.kind == .bf16 ? 1 : 0, a, rowStride, depthStride, b, factors.panelStride,
+            rows.count,
+            columns.count, depth.count, c, stride, adding ? 1 : 0)
         }
       }
     }
@@ -222,7 +213,7 @@ import Testing
     b[31] = -1
     for columns in [32, 1] {
       var c = [Float](repeating: 0, count: 3 * columns)
-      rd_multiply_panels(level.rawValue, a, 1, 3, b, panel, 3, columns, 1, &c, columns, 0)
+      rd_multiply_panels(level.rawValue, 0, a, 1, 3, b, panel, 3, columns, 1, &c, columns, 0)
       #expect(c[0] == 2 && c[columns] == .infinity && c[2 * columns].isNaN)
       if columns == 32 { #expect(c[31] == -1 && c[63] == -.infinity && c[33].isNaN) }
     }

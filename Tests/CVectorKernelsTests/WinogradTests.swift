@@ -34,7 +34,7 @@ import Testing
     var tiles: Int { images * tilesHigh * tilesWide }
 
     /// Three parts, the last one first. The second goes from one image to the other.
-    var partsOfTiles: [Range<Int>] { (0..<3).reversed().map { $0 * tiles / 3..<($0 + 1) * tiles / 3 } }
+    func parts(of rows: Int) -> [Range<Int>] { (0..<3).reversed().map { $0 * rows / 3..<($0 + 1) * rows / 3 } }
 
     var points: Int { stride == 1 ? 6 : 9 }
     var planes: Int { points * points }
@@ -88,7 +88,9 @@ import Testing
         for row in 0..<rows {
           for channel in 0..<(isPanelled ? panels(channels) * panel : channels) {
             let place = place(plane, row, channel)
-            guard channel < channels || others[place] == 0 || others[place] == gap else { return false }
+            // A pair of zeros may have signs.
+            let isZero = others[place].bitPattern & 0x7FFF_7FFF == 0
+            guard channel < channels || isZero || others[place] == gap else { return false }
             others[place] = gap
           }
         }
@@ -102,31 +104,38 @@ import Testing
   /// The tiles of a map, transformed in parts; channels in two of which one is a whole panel, as blocks are. Pixels are three floats further apart
   /// than they have channels.
   private func transformed(
-    _ layer: Layer, _ x: [Float], of map: Map, by transform: Transform, isPanelled: Bool
+    _ layer: Layer, _ x: [Float], of map: Map, by transform: Transform, isPanelled: Bool, pairing: Int = RD_SINGLE
   ) -> Transformed {
     let (channels, high, wide) = (map.channels, layer.tilesHigh, layer.tilesWide)
-    var result = Transformed(planes: layer.planes, rows: layer.tiles, channels: channels, isPanelled: isPanelled)
-    let (plane, rowStride, panelStride) = (result.plane, result.rowStride, result.panelStride)
+    let isInColumns = pairing == RD_PAIRED_COLUMNS
+    func words(_ channels: Int) -> Int { isInColumns ? (channels + 1) / 2 : channels }
+    var result = Transformed(
+      planes: layer.planes, rows: pairing == RD_PAIRED_ROWS ? Self.images * ((high * wide + 1) / 2) : layer.tiles,
+      channels: words(channels), isPanelled: isPanelled)
+    let (plane, rowStride, panelStride) = (
+      result.plane, result.rowStride, isInColumns ? result.panelStride / 2 : result.panelStride
+    )
     let spread = spread(x, channels: channels)
     for part in channels > panel ? [0..<panel, panel..<channels] : [0..<channels] {
       let x = Array(spread[part.lowerBound...])
-      for tiles in layer.partsOfTiles {
-        let place = result.place(0, tiles.lowerBound, part.lowerBound)
+      for rows in layer.parts(of: result.rows) {
+        let place = result.place(0, rows.lowerBound, words(part.lowerBound))
         result.values.withUnsafeMutableBufferPointer { values in
           let v = values.baseAddress! + place
           if transform == .stridedGradient {
             rd_winograd_strided_gradient(
-              x, map.height, map.width, channels + 3, part.count, high, wide, tiles.lowerBound, tiles.count, v, plane,
-              rowStride, panelStride)
+              Int32(pairing), x, map.height, map.width, channels + 3, part.count, high, wide, rows.lowerBound,
+              rows.count, v, plane, rowStride, panelStride)
           } else {
             (transform == .input ? rd_winograd_input : rd_winograd_output_adjoint)(
-              layer.stride, x, map.height, map.width, channels + 3, part.count, high, wide, tiles.lowerBound,
-              tiles.count, v, plane, rowStride, panelStride)
+              layer.stride, Int32(pairing), x, map.height, map.width, channels + 3, part.count, high, wide,
+              rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
           }
         }
       }
     }
-    #expect(result.keepsToItsPlaces())
+    let isIntact = result.keepsToItsPlaces()
+    #expect(isIntact)
     return result
   }
 
@@ -135,22 +144,84 @@ import Testing
   }
 
   /// Weights are always in panels, and so are blocks of their rows and columns.
-  private func transformedWeights(_ layer: Layer, _ weights: [Float], inputs: Int, outputs: Int) -> Transformed {
-    var result = Transformed(planes: 36, rows: inputs, channels: outputs, isPanelled: true)
+  private func transformedWeights(
+    _ layer: Layer, _ weights: [Float], inputs: Int, outputs: Int, pairing: Int = RD_SINGLE
+  ) -> Transformed {
+    let isPaired = pairing == RD_PAIRED_ROWS
+    var result = Transformed(
+      planes: 36, rows: isPaired ? (inputs + 1) / 2 : inputs, channels: outputs, isPanelled: true)
     let (plane, panelStride) = (result.plane, result.panelStride)
-    for rows in [0..<inputs / 3, inputs / 3..<inputs] {
+    let cut = inputs / 4 * 2
+    for rows in [0..<cut, cut..<inputs] {
       for columns in outputs > panel ? [0..<panel, panel..<outputs] : [0..<outputs] {
-        let place = result.place(0, rows.lowerBound, columns.lowerBound)
+        let place = result.place(0, isPaired ? rows.lowerBound / 2 : rows.lowerBound, columns.lowerBound)
         let weights = Array(weights[(rows.lowerBound * outputs + columns.lowerBound)...])
         result.values.withUnsafeMutableBufferPointer { u in
           rd_winograd_weights(
-            layer.stride, weights, inputs * outputs, outputs, rows.count, columns.count, u.baseAddress! + place, plane,
-            panelStride)
+            layer.stride, Int32(pairing), weights, inputs * outputs, outputs, rows.count, columns.count,
+            u.baseAddress! + place, plane, panelStride)
         }
       }
     }
-    #expect(result.keepsToItsPlaces())
+    let isIntact = result.keepsToItsPlaces()
+    #expect(isIntact)
     return result
+  }
+
+  /// Pairs are what is transformed without them, rounded; an odd one out is joined by zero.
+  @Test(arguments: layers)
+  func pairsAreRoundedValues(_ layer: Layer) {
+    let (inputs, outputs) = (layer.input.channels, layer.output.channels)
+    func compare(_ pairs: Transformed, _ name: String, _ expected: (_ plane: Int, _ row: Int, _ channel: Int) -> UInt32)
+    {
+      var isSame = true
+      for plane in 0..<pairs.planes {
+        for row in 0..<pairs.rows {
+          for channel in 0..<pairs.channels {
+            let word = pairs.values[pairs.place(plane, row, channel)].bitPattern
+            isSame = isSame && word == expected(plane, row, channel)
+          }
+        }
+      }
+      #expect(isSame, "\(name)")
+    }
+    func value(_ single: Transformed, _ plane: Int, _ row: Int, _ channel: Int) -> Float {
+      single.values[single.place(plane, row, channel)]
+    }
+
+    let perImage = layer.tilesHigh * layer.tilesWide
+    let rowsPerImage = (perImage + 1) / 2
+    let x = (randomNumbers(layer.input.count, seed: 1), layer.input)
+    let dy = (randomNumbers(layer.output.count, seed: 2), layer.output)
+    for (numbers, map, transform) in [
+      (x.0, x.1, Transform.input), (dy.0, dy.1, .outputAdjoint), (dy.0, dy.1, .stridedGradient),
+    ] where transform != .stridedGradient || layer.stride == 2 {
+      let single = transformed(layer, numbers, of: map, by: transform, isPanelled: false)
+      let columns = transformed(
+        layer, numbers, of: map, by: transform, isPanelled: false, pairing: RD_PAIRED_COLUMNS)
+      compare(columns, "\(transform), columns") { plane, row, word in
+        pair(
+          value(single, plane, row, 2 * word),
+          2 * word + 1 < map.channels ? value(single, plane, row, 2 * word + 1) : 0)
+      }
+      for isPanelled in [false, true] {
+        let rows = transformed(
+          layer, numbers, of: map, by: transform, isPanelled: isPanelled, pairing: RD_PAIRED_ROWS)
+        compare(rows, "\(transform), rows") { plane, row, channel in
+          let (image, first) = (row / rowsPerImage, row % rowsPerImage * 2)
+          return pair(
+            value(single, plane, image * perImage + first, channel),
+            first + 1 < perImage ? value(single, plane, image * perImage + first + 1, channel) : 0)
+        }
+      }
+    }
+    let weights = randomNumbers(layer.weights, seed: 3)
+    let single = transformedWeights(layer, weights, inputs: inputs, outputs: outputs)
+    let pairs = transformedWeights(layer, weights, inputs: inputs, outputs: outputs, pairing: RD_PAIRED_ROWS)
+    compare(pairs, "weights") { plane, row, channel in
+      pair(
+        value(single, plane, 2 * row, channel), 2 * row + 1 < inputs ? value(single, plane, 2 * row + 1, channel) : 0)
+    }
   }
 
   /// The product of each plane, row by row.
@@ -194,7 +265,7 @@ import Testing
     for part in [0..<channels / 2, channels / 2..<channels] {
       let bias = ending.bias.map { Array($0[part]) }
       let residual = residual.map { Array($0[part.lowerBound...]) }
-      for tiles in layer.partsOfTiles {
+      for tiles in layer.parts(of: layer.tiles) {
         let m0 = Array(m.values[m.place(0, tiles.lowerBound, part.lowerBound)...])
         y.withUnsafeMutableBufferPointer { values in
           let y = values.baseAddress! + part.lowerBound

@@ -43,14 +43,14 @@ import Testing
 
   /// Many tiles go another way than few, and so does a rank with few images another than one with many. A map has 64, 30 or 4 tiles; from 128
   /// on, or 192 with three threads, they are many.
-  @Test(arguments: [1, 2, 3])
-  func fewTilesAndManyGiveTheSameBits(threads: Int) throws {
+  @Test(arguments: Precision.allCases, [1, 2, 3])
+  func fewTilesAndManyGiveTheSameBits(precision: Precision, threads: Int) throws {
     for (input, output, height, width, images) in [(32, 48, 32, 32, 4), (96, 64, 20, 24, 8), (130, 520, 7, 8, 50)] {
       let shape = ConvolutionShape(
         inputChannels: input, outputChannels: output, kernel: 3, inputHeight: height, inputWidth: width)
       #expect(WinogradConvolution.applies(to: shape))
       let example = Example(shape, images: images)
-      try EngineKind.vector(.fp32, .best).with(threads: threads) { engine in
+      try EngineKind.vector(precision, .best).with(threads: threads) { engine in
         for (pass, size) in [(Pass.forward, shape.outputCount), (.inputGradient, shape.inputCount)] {
           let many = try example.run(pass, on: engine)
           for image in [0, images / 2, images - 1] {

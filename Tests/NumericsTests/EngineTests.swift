@@ -53,8 +53,8 @@ import Testing
     }
   }
 
-  /// Factors that bf16 can hold make the same sums in either precision.
-  @Test(arguments: shapes)
+  /// Factors that bf16 can hold make the same sums in either precision. Those of Winograd's products are none.
+  @Test(arguments: shapes.filter { !VectorEngine.isFiltered($0) })
   func bf16RoundsNothingButFactors(shape: ConvolutionShape) throws {
     let example = Example(shape, images: 3, bits: 7)
     for pass in Pass.allCases {
@@ -95,7 +95,7 @@ import Testing
         let frozen = try example.runFrozen(on: engine)
         let error = relativeError(frozen, try example.run(.forward, on: engine))
         // At most as different as both are wrong.
-        #expect(error < 2 * max(kind.tolerance(shape), kind == .vector(.bf16, .best) ? 0x1p-6 : 2e-4), "\(kind)")
+        #expect(error < 2 * max(kind.tolerance(shape), 1e-4), "\(kind)")
         let one = Example(shape, images: 1)
         #expect(sameBits(try one.runFrozen(on: engine), frozen.prefix(shape.outputCount)), "\(kind)")
       }
@@ -174,8 +174,6 @@ import Testing
     for pass in Pass.allCases {
       let plain = try EngineKind.openBLAS.with(threads: 1) { try example.run(pass, on: $0) }
       for precision in Precision.allCases {
-        // All of Winograd is in fp32.
-        if precision == .bf16 && WinogradConvolution.applies(to: shape) { continue }
         let kind = EngineKind.vector(precision, .best)
         let error = relativeError(try kind.with(threads: 1) { try example.run(pass, on: $0) }, plain)
         Measured.note(

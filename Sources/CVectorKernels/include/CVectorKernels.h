@@ -27,6 +27,9 @@ void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float 
 void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
                                   float *dx, ptrdiff_t rows, ptrdiff_t channels);
 
+// y = a + b; y may be either.
+void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
+
 // y += x
 void rd_add(const float *x, float *y, ptrdiff_t count);
 
@@ -81,15 +84,15 @@ void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_strid
 // c = a * b, or c += a * b; a is rows x depth with one of its strides 1, b is depth x columns in panels, c has rows of `columns` floats.
 // Every element of c is one chain of multiply-adds in the order of the depth: its bits do not depend on which rows and columns are computed
 // together, and a product may be continued with `adding`.
-void rd_multiply_panels(int instructions, const float *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const float *panels, ptrdiff_t panel_stride, ptrdiff_t rows,
-                        ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
+//
+// Paired, the factors are bf16, and sums fp32: two numbers that follow each other in the depth share a word, the first one in its lower half, and
+// depths, and strides along them, are counted in words.
+void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
+                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
 
-// The same in bf16 with sums in fp32. Two numbers that follow each other in the depth share a word, the first one in its lower half; depths, and
-// strides along them, are counted in words.
+// The matrix in pairs.
 void rd_pack_paired_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels,
                            ptrdiff_t panel_stride);
-void rd_multiply_paired_panels(int instructions, const uint32_t *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const uint32_t *panels, ptrdiff_t panel_stride,
-                               ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
 
 // Rounds to bf16 and joins what lies under each other in two rows, or side by side in two columns; zero joins an odd one out.
 void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
@@ -104,13 +107,18 @@ void rd_transpose(const float *in, ptrdiff_t in_stride, ptrdiff_t rows, ptrdiff_
 // is multiplied by the weights' plane 6 * min(k, 5) + min(l, 5). Channel c of row r lies at r * row stride + c / 32 * panel_stride + c % 32: in panels,
 // or row by row where panel_stride is 32.
 
-// Weights whose taps are tap_stride apart: rows x columns of them, into panels.
-void rd_winograd_weights(int stride, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns,
-                         float *panels, ptrdiff_t plane, ptrdiff_t panel_stride);
-// Some channels of the inputs of tiles first ..< first + tiles.
-void rd_winograd_input(int stride, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                       ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                       ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+// Products in bf16 want transformed values in pairs: of neighbouring columns (channels), or of neighbouring rows (tiles of one image, input channels of
+// weights), of which an odd one out is joined by zero. Pairs of columns lie half as far from the first one of a panel; rows, and strides, are counted in
+// pairs, where rows are joined.
+enum { RD_SINGLE, RD_PAIRED_COLUMNS, RD_PAIRED_ROWS };
+
+// Weights whose taps are tap_stride apart: rows x columns of them, into panels. Their columns are not to be paired.
+void rd_winograd_weights(int stride, int pairing, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows,
+                         ptrdiff_t columns, float *panels, ptrdiff_t plane, ptrdiff_t panel_stride);
+// Some channels of the inputs of tiles, of rows first ..< first + rows.
+void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                       ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
+                       ptrdiff_t row_stride, ptrdiff_t panel_stride);
 // Some channels of the outputs of tiles from their planes, row by row. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
 // does, and ReLU follows where asked.
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
@@ -119,16 +127,16 @@ void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdif
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
 // meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
-void rd_winograd_output_adjoint(int stride, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                                ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                                ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+void rd_winograd_output_adjoint(int stride, int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride,
+                                ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes,
+                                ptrdiff_t plane, ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_weights_adjoint(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);
 
 // The input's gradient, with weights turned by half a turn and transposed: at stride 1 a convolution like any other, at stride 2 with these two in the
 // places of rd_winograd_input and rd_winograd_output. A tile is then 8x8 pixels of dx.
-void rd_winograd_strided_gradient(const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
-                                  ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t tiles, float *planes, ptrdiff_t plane,
-                                  ptrdiff_t tile_stride, ptrdiff_t panel_stride);
+void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+                                  ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
+                                  ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
                                         ptrdiff_t tiles, float *dx);

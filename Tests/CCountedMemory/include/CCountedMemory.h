@@ -5,9 +5,9 @@
 /// Begins to count, from 0.
 void rd_count_begin(void);
 /// Ends counting, and writes to standard error from where larger pieces of memory were asked for, the first few times.
-/// What counts as larger is 64 bytes: a closure that other threads call takes less.
+/// What counts as larger is more than 32 bytes: a closure that other threads call takes so many, and an array more.
 void rd_count_end(void);
 long rd_counted_allocations(void);
-/// Of more than 64 bytes.
+/// Of more than 32 bytes.
 long rd_counted_large_allocations(void);
 long rd_counted_threads(void);
