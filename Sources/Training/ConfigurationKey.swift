@@ -126,7 +126,7 @@ extension TrainingConfiguration.Key {
     case .engine:
       Setting(\.engine, "what computes the convolutions")
     case .precision:
-      Setting(\.precision, "what the factors of convolutions are rounded to; Winograd's are not")
+      Setting(\.precision, "what the factors of convolutions are rounded to; sums are in fp32")
     case .featureCache:
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
