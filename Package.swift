@@ -59,7 +59,7 @@ let package = Package(
     .executableTarget(
       name: "rd-train",
       dependencies: [
-        "Training", "Jobs", "Collectives", "Numerics", "Diagnostics",
+        "Training", "Jobs", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Numerics", "Diagnostics",
+        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

@@ -23,7 +23,8 @@ extension Communicator {
     }
     if let first = try allGather(report).first(where: { !$0.isEmpty }) {
       let report = try JSONDecoder().decode(FailureReport.self, from: Data(first))
-      throw sharedFailure(ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint)
+      throw Failure(
+        ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint, isOnAllRanks: true)
     }
     return try result.get()
   }
@@ -53,9 +54,7 @@ extension Communicator {
       let ranks = texts.indices.filter { texts[$0] == text }
       return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, numbers: numbers, hosts: hosts))"
     }
-    throw sharedFailure(
-      .badData, "the ranks differ in \(what)" + groups.joined(),
-      hint: hint)
+    throw Failure(.badData, "the ranks differ in \(what)" + groups.joined(), hint: hint, isOnAllRanks: true)
   }
 
   /// The host of each rank, by rank. Collective.
@@ -73,13 +72,6 @@ private func describe(_ ranks: [Int], numbers: [Int], hosts: [String]) -> String
     return "\(numbers.count == 1 ? "rank" : "ranks") \(numbers.joined(separator: ", ")) on \(name)"
   }
   .joined(separator: "; ")
-}
-
-/// A failure that every rank throws.
-private func sharedFailure(_ code: ExitCode, _ message: String, hint: String?) -> Failure {
-  var failure = Failure(code, message, hint: hint)
-  failure.isOnAllRanks = true
-  return failure
 }
 
 /// A `Failure` on its way to the other ranks.

@@ -1,8 +1,9 @@
 /// The ranks of a job, as seen from one of them.
 ///
-/// Every method but ``abort(_:)`` and ``enter(step:)`` is collective: all ranks call it, in the same order, each from one thread at a time. Two implementations
-/// exist: ``MPICommunicator``, and ``LocalCommunicator``, which runs the ranks as threads of one process. All methods that throw throw a
-/// `Failure` with the code `.communication`: the network, another rank or a launcher is at fault, and further collective calls are useless.
+/// Every method but ``abort(_:)`` and ``enter(step:)`` is collective: all ranks call it, in the same order, each from one thread at a time.
+/// Two implementations connect ranks: ``MPICommunicator``, and ``LocalCommunicator``, which runs them as threads of one process;
+/// ``EchoCommunicator`` rehearses, ``TimedCommunicator`` and ``CountingCommunicator`` observe another. All methods that throw throw a `Failure`
+/// with the code `.communication`: the network, another rank or a launcher is at fault, and further collective calls are useless.
 public protocol Communicator: AnyObject, Sendable {
   /// This rank, `0 ..< size`.
   var rank: Int { get }

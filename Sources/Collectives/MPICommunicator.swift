@@ -161,6 +161,7 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
   }
 
   public func makeQueue(count: Int) throws -> any WorkQueue {
+    try requireSeveralThreads(for: "sharing work between groups of ranks", hint: "start a job for each category")
     // Its messages have a communicator of their own.
     var copy: MPI_Comm?
     try check(MPI_Comm_dup(handle, &copy), "MPI_Comm_dup")
@@ -177,15 +178,18 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
     }
     let timeouts = try allGather(values: stallTimeout.map { [$0] } ?? [])
     guard let longest = timeouts.max(), timeouts.count == size else { return }
+    try requireSeveralThreads(for: "watching the ranks", hint: "switch the stall timeout off")
+    watchdog = Watchdog(
+      record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: handle))
+  }
+
+  private func requireSeveralThreads(for purpose: String, hint: String) throws {
     var level: Int32 = 0
     try check(MPI_Query_thread(&level), "MPI_Query_thread")
     guard level == MPI_THREAD_MULTIPLE else {
       throw Failure(
-        .communication, "this MPI library lets no second thread call it, which watching the ranks takes",
-        hint: "switch the stall timeout off")
+        .communication, "this MPI library lets no second thread call it, which \(purpose) takes", hint: hint)
     }
-    watchdog = Watchdog(
-      record, rank: rank, addresses: addresses, timeout: longest, mail: try WatchdogMail(beside: handle))
   }
 
   /// Ends what ``watch(stallTimeout:)`` began, once all ranks are here: until then they may wait for each other. Collective.

@@ -25,12 +25,13 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
   /// What the reader can do about it, when there is something.
   public let hint: String?
   /// Whether every rank of the job has this failure, so that all can end in order. Otherwise the one that has it must abort the job.
-  public var isOnAllRanks = false
+  public var isOnAllRanks: Bool
 
-  public init(_ code: ExitCode, _ message: String, hint: String? = nil) {
+  public init(_ code: ExitCode, _ message: String, hint: String? = nil, isOnAllRanks: Bool = false) {
     self.code = code
     self.message = message
     self.hint = hint
+    self.isOnAllRanks = isOnAllRanks
   }
 
   public var description: String {

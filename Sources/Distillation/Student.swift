@@ -56,11 +56,10 @@ public final class Student {
     let loss = try loss.forward(teacher: features, student: rebuilt)
     // Before a gradient that is not finite reaches a parameter.
     guard loss.isFinite else {
-      var failure = Failure(
+      throw Failure(
         .internalError, "the loss of a step is \(loss)",
-        hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image")
-      failure.isOnAllRanks = true
-      throw failure
+        hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image",
+        isOnAllRanks: true)
     }
     afterForward()
     try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in

@@ -6,28 +6,6 @@ import Jobs
 import Metrics
 import Reports
 
-/// Which categories of a data set are evaluated.
-public enum CategoryChoice: Sendable, Equatable {
-  /// One, or a folder that is a single one.
-  case one(String?)
-  /// These, each with a run of its own; nil for all that have test images and a run.
-  case several([String]?)
-
-  /// - Parameter text: nil, a name, several with commas between them, or "all".
-  /// - Throws: `Failure(.usage)` for an empty name and for one that is there twice.
-  public init(_ text: String?) throws {
-    guard text != "all" else {
-      self = .several(nil)
-      return
-    }
-    let names = text?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
-    guard names.allSatisfy({ !$0.isEmpty }), Set(names).count == names.count else {
-      throw Failure(.usage, "--category \(text ?? ""): must be a name, different names with commas, or all")
-    }
-    self = names.count > 1 ? .several(names) : .one(names.first)
-  }
-}
-
 /// Evaluates categories one after the other, each on all ranks, and brings them together in a table.
 public struct CategoryEvaluation {
   private let options: EvaluationOptions
@@ -94,13 +72,11 @@ public struct CategoryEvaluation {
     console.say(table.text)
     console.say("table.json, table.csv, table.md and a folder for each category are in \(options.output)")
     if let first = failures.first {
-      var failure = Failure(
+      throw Failure(
         first.failure.code,
         "\(failures.count) of \(categories.count) categories could not be evaluated: "
           + failures.map(\.category).joined(separator: ", "),
-        hint: "the messages above say why")
-      failure.isOnAllRanks = true
-      throw failure
+        hint: "the messages above say why", isOnAllRanks: true)
     }
   }
 

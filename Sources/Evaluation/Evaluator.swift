@@ -205,7 +205,7 @@ public final class Evaluator {
 
   private func writeResults(_ findings: [ImageFinding], _ evaluation: Evaluation) throws {
     let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
-    let memory = try communicator.allGather(values: [peakMemory()]).max()
+    let memory = try communicator.allGather(values: [ProcessMemory.peak]).max()
     let entries = images.entries
     let warnings = findings.indices.compactMap { images.warning(of: $0, findings[$0]) }
     try communicator.agree {
@@ -240,11 +240,4 @@ public final class Evaluator {
     let name = entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
     return name.lowercased().hasSuffix(".png") ? name : name + ".png"
   }
-}
-
-/// The most memory that this process has had, in bytes.
-private func peakMemory() -> Int {
-  var usage = rusage()
-  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-  return usage.ru_maxrss * 1024
 }

@@ -49,12 +49,11 @@ extension Communicator {
         return String(decoding: digest, as: UTF8.self)
       }
       guard contents.contains(where: { $0 != contents[0] }) else { continue }
-      var failure = Failure(
+      throw Failure(
         .badData,
         "the hosts differ in the content of \(files[file].name) (SHA-256)"
-          + groups.describe(contents), hint: "every host needs the same files: copy them, or use a shared file system")
-      failure.isOnAllRanks = true
-      throw failure
+          + groups.describe(contents), hint: "every host needs the same files: copy them, or use a shared file system",
+        isOnAllRanks: true)
     }
   }
 }

@@ -16,14 +16,16 @@ package struct Placement: Sendable {
 
   /// Collective.
   package init(_ communicator: any Communicator) throws {
-    let list = Self.value(of: "Cpus_allowed_list", in: "/proc/self/status") ?? "0"
+    let list = kernelValue(of: "Cpus_allowed_list", in: "/proc/self/status") ?? "0"
     cores = IndexSet(list: list)
     let places = try communicator.allGather(Array("\(LaunchEnvironment.hostName) \(list)".utf8))
     let own = places[communicator.rank]
     let host = Array("\(LaunchEnvironment.hostName) ".utf8)
     ranksOnHost = places.count { $0.starts(with: host) }
     threads = max(cores.count / places.count { $0 == own }, 1)
-    let kibibytes = Self.value(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap { Int($0) }
+    let kibibytes = kernelValue(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap {
+      Int($0)
+    }
     let onHost = (kibibytes ?? 0) * 1024
     freeMemory = min(onHost, Self.memoryLeftToGroup ?? onHost)
   }
@@ -58,13 +60,5 @@ package struct Placement: Sendable {
     (try? String(contentsOfFile: file, encoding: .utf8)).flatMap {
       Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
     }
-  }
-
-  /// A line of a file of the kernel's, behind its name and colon.
-  private static func value(of name: String, in file: String) -> String? {
-    guard let text = try? String(contentsOfFile: file, encoding: .utf8),
-      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("\(name):") })
-    else { return nil }
-    return line.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces)
   }
 }

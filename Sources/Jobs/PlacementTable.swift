@@ -1,4 +1,5 @@
 import Collectives
+import Diagnostics
 import Foundation
 
 /// Where the ranks of a job run and with how many threads: shown once, when it starts.
@@ -65,12 +66,7 @@ package struct PlacementTable: Sendable {
 
   /// The lines of the table, under one that names the columns.
   package var lines: [String] {
-    let cells = rows.count > Self.longest ? groupedCells : cells
-    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    return cells.map { line in
-      zip(line, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")
-        .trimmingCharacters(in: .whitespaces)
-    }
+    alignedColumns(rows.count > Self.longest ? groupedCells : cells)
   }
 
   private var cells: [[String]] {

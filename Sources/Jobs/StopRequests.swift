@@ -50,14 +50,27 @@ public struct StopRequests: Sendable {
   /// - Parameter reserve: how long before the job's end it must stop to be done in time.
   /// - Throws: `Failure(.stoppedResumable)` where it is, which says why.
   public func check(reserve: Duration) throws {
+    try checkAndPassOn(reserve: reserve)
+    if let job, try job.isStopWanted() {
+      throw Failure(.stoppedResumable, "stopped because another group of ranks was", hint: Self.hint)
+    }
+  }
+
+  /// Lets the other groups of ranks know where this process is to stop, which itself has nothing left to stop.
+  public func passOn() throws {
+    do {
+      try checkAndPassOn(reserve: .zero)
+    } catch let asked as Failure where asked.code == .stoppedResumable {
+      return
+    }
+  }
+
+  private func checkAndPassOn(reserve: Duration) throws {
     do {
       try checkThisProcess(reserve: reserve)
     } catch {
       try job?.stop()
       throw error
-    }
-    if let job, try job.isStopWanted() {
-      throw Failure(.stoppedResumable, "stopped because another group of ranks was", hint: Self.hint)
     }
   }
 

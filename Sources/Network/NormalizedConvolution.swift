@@ -102,11 +102,10 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// The sums are the same on all ranks, so all stop here together, before a parameter is touched.
   private func requireFinite(_ sums: UnsafePointer<Double>, count: Int) throws {
     guard !(0..<count).allSatisfy({ sums[$0].isFinite }) else { return }
-    var failure = Failure(
+    throw Failure(
       .internalError, "layer \(name): numbers that are not finite",
-      hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image")
-    failure.isOnAllRanks = true
-    throw failure
+      hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image",
+      isOnAllRanks: true)
   }
 
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.

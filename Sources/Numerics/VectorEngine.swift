@@ -7,7 +7,8 @@ public enum Precision: String, CaseIterable, Sendable {
   case bf16
 }
 
-/// The processor's instructions that products are computed with. Those of 256 and 512 bits give the same bits.
+/// The processor's instructions that products are computed with. Those of 256 and 512 bits give the same bits, but for the last
+/// in bf16.
 public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible, Sendable {
   case portable, avx2, avx512, avx512WithBF16
 

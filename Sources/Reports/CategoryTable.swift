@@ -78,19 +78,12 @@ public struct CategoryTable: Sendable {
 
   /// For a terminal: aligned columns, in percent.
   public var text: String {
-    let lines = cells(of: rows) + cells(of: means)
-    let all = [["%"] + Self.titles] + lines
-    let widths = all[0].indices.map { column in all.reduce(0) { max($0, $1[column].count) } }
-    func line(_ cells: [String]) -> String {
-      zip(cells, widths).enumerated().map { column, cell in
-        let space = String(repeating: " ", count: cell.1 - cell.0.count)
-        return column == 0 ? cell.0 + space : space + cell.0
-      }.joined(separator: "  ")
+    let (rows, means) = (cells(of: rows), cells(of: means))
+    let titles = ["%"] + Self.titles
+    let rule = titles.indices.map { column in
+      String(repeating: "-", count: ([titles] + rows + means).map { $0[column].count }.max() ?? 0)
     }
-    let rule = widths.map { String(repeating: "-", count: $0) }.joined(separator: "  ")
-    return
-      ([line(all[0]), rule] + lines.prefix(rows.count).map(line) + [rule] + lines.dropFirst(rows.count).map(line))
-      .joined(separator: "\n")
+    return alignedColumns([titles, rule] + rows + [rule] + means, numbers: 1..<4).joined(separator: "\n")
   }
 
   /// For a document, in percent.

@@ -1,5 +1,5 @@
-import Collectives
 import Distillation
+import Jobs
 import Numerics
 import TensorFiles
 
@@ -30,5 +30,5 @@ func measureInference(
   report.add("student and map", detecting, work: studentWork)
   report.add("image", zip(teaching, detecting).map(+), work: teacherWork + studentWork)
   report.imagesPerSecond = report.rows.last.map { 1 / $0.medianSeconds }
-  report.peakMemoryBytes = try peakMemory()
+  report.peakMemoryBytes = ProcessMemory.peak
 }

@@ -8,7 +8,7 @@ extension Report {
   /// called last, since it takes memory. Collective.
   mutating func measurePeak(on team: ThreadTeam, over communicator: any Communicator = LocalCommunicator()) throws {
     try communicator.barrier()
-    peakGflops = try communicator.gathered(try matrixProductGflops(on: team)).reduce(0, +)
+    peakGflops = try communicator.allGather(values: [try matrixProductGflops(on: team)]).reduce(0, +)
   }
 }
 

@@ -79,7 +79,7 @@ final class StepBenchmark {
     report.add("step", clock.totals, work: total * Double(batch))
     report.imagesPerSecond = report.rows.last.map { Double(batch) / $0.medianSeconds }
     report.parameters = architecture.studentUnits.reduce(0) { $0 + $1.parameterCount }
-    report.peakMemoryBytes = try communicator.gathered(Double(peakMemory())).max().map { Int($0) }
+    report.peakMemoryBytes = try communicator.allGather(values: [ProcessMemory.peak]).max()
   }
 
   private func run(_ clock: inout SplitClock) throws {

@@ -1,4 +1,3 @@
 import Jobs
-import Numerics
 
 runCommand(RDBench.self, named: "rd-bench")

@@ -72,9 +72,11 @@ struct EvaluationCommand: ParsableCommand {
   var threads: Int?
 
   func run() throws {
-    let categories = try CategoryChoice(category)
-    var options = EvaluationOptions(
-      checkpoint: checkpoint, data: data, output: output, teacher: teacher,
+    guard let categories = CategorySelection(category) else {
+      throw Failure(.usage, "--category \(category ?? ""): must be a name, different names with commas, or all")
+    }
+    let options = EvaluationOptions(
+      checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
       scales: try ScoredScales(scales), score: try word(score, for: "--score"),
       engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
     if let threads, !(1...1024).contains(threads) {
@@ -84,11 +86,12 @@ struct EvaluationCommand: ParsableCommand {
     try runJob(tool: "rd-eval", over: communicator) {
       let console = Console(rank: communicator.rank)
       switch categories {
-      case .one(let category):
-        options.category = category
+      case .single:
         try Evaluator(options, over: communicator, console: console).evaluate()
-      case .several(let names):
+      case .listed(let names):
         try CategoryEvaluation(options, categories: names, over: communicator, console: console).evaluate()
+      case .all:
+        try CategoryEvaluation(options, categories: nil, over: communicator, console: console).evaluate()
       }
     }
   }

@@ -1,4 +1,3 @@
 import Jobs
-import Numerics
 
 runCommand(EvaluationCommand.self, named: "rd-eval")

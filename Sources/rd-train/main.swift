@@ -1,4 +1,3 @@
 import Jobs
-import Numerics
 
 runCommand(TrainingOptions.self, named: "rd-train")

@@ -3,18 +3,18 @@ import Diagnostics
 import Foundation
 import Imagery
 
-/// What the key `category` asks for.
+/// What the key `category` asks for, of rd-train and of rd-eval.
 public enum CategorySelection: Sendable, Equatable {
-  /// One run: of one category, or of a data set that has none.
+  /// One run: that of one category, or of a data set that has none.
   case single
-  /// A run for each of these.
+  /// A run of each of these.
   case listed([String])
-  /// A run for each category that the data set has.
+  /// A run of each category that the data set has.
   case all
 
   /// - Parameter text: the key's value; nil where it has none.
   /// - Returns: nil where the value is not a proper one.
-  init?(_ text: String?) {
+  public init?(_ text: String?) {
     guard text != "" else { return nil }
     let names = (text ?? "").components(separatedBy: ",").map { $0.trimmingCharacters(in: .whitespaces) }
     guard names.count > 1 else {

@@ -52,9 +52,7 @@ public struct PackedTraining {
       outcomes.append(try train(categories[$0], by: packed))
     } whileWaiting: {
       // A signal that only this rank gets is meant for the others too.
-      do { try stop.shared(in: packed).check(reserve: .zero) } catch let asked as Failure
-        where asked.code == .stoppedResumable
-      {}
+      try stop.shared(in: packed).passOn()
     }
 
     let summary = PackingSummary(categories, outcomes: try gather(packed.group.rank == 0 ? outcomes : []), path: path)

@@ -27,23 +27,21 @@ struct PackingSummary: Encodable {
 
   private static func failure(_ categories: [CategoryOutcome], path: String) -> Failure? {
     let (failed, stopped) = (categories.filter { $0.result == .failed }, categories.filter { $0.result == .stopped })
-    var failure: Failure
     if !stopped.isEmpty {
       // There is work left, so whoever starts jobs again should do so, whatever has failed.
-      failure = Failure(
+      return Failure(
         .stoppedResumable,
         "stopped: \(categories.count - failed.count - stopped.count) of \(categories.count) categories are done",
-        hint: "the same command goes on with the others")
-    } else if let first = failed.min(by: { ($0.ended ?? .distantFuture) < ($1.ended ?? .distantFuture) }) {
-      failure = Failure(
+        hint: "the same command goes on with the others", isOnAllRanks: true)
+    }
+    if let first = failed.min(by: { ($0.ended ?? .distantFuture) < ($1.ended ?? .distantFuture) }) {
+      return Failure(
         ExitCode(rawValue: first.exitCode) ?? .internalError,
         "\(failed.count) of \(categories.count) categories failed: \(failed.map(\.category).joined(separator: ", "))",
-        hint: "\(path) says why; the same command tries them again and leaves the others as they are")
-    } else {
-      return nil
+        hint: "\(path) says why; the same command tries them again and leaves the others as they are",
+        isOnAllRanks: true)
     }
-    failure.isOnAllRanks = true
-    return failure
+    return nil
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -77,15 +75,6 @@ struct PackingSummary: Encodable {
           String(outcome.message?.prefix { $0 != "\n" } ?? ""),
         ]
       }
-    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      let cells = row.indices.map { column in
-        let space = String(repeating: " ", count: widths[column] - row[column].count)
-        // Numbers stand to the right.
-        return (2...4).contains(column) ? space + row[column] : row[column] + space
-      }
-      let line = cells.joined(separator: "  ")
-      return String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
-    }
+    return alignedColumns(rows, numbers: 2..<5)
   }
 }

@@ -92,10 +92,12 @@ extension TrainingPlan {
   ///   - ranks: how many ranks the run shall have; without a number, as many as there are here. Of more the busiest are rehearsed.
   /// - Throws: what the run would throw for the same images, teacher and configuration. No file is written.
   package init(_ configuration: TrainingConfiguration, ranks: Int? = nil, over communicator: any Communicator) throws {
-    let program = residentMemory()
+    let program = ProcessMemory.resident
     let ranks = ranks ?? communicator.size
     guard ranks >= communicator.size else {
-      throw sharedUsage("\(communicator.size) processes cannot play \(ranks) ranks", "start one process alone")
+      throw Failure(
+        .usage, "\(communicator.size) processes cannot play \(ranks) ranks", hint: "start one process alone",
+        isOnAllRanks: true)
     }
     let inputs = try TrainingInputs(configuration, ranks: ranks, over: communicator)
     let placement = try Placement(communicator)
@@ -156,16 +158,4 @@ extension TrainingPlan {
     median.input += rehearsal.missingShare(placement) * featureSeconds * Double(largestBatch)
     seconds = median
   }
-}
-
-/// The memory that this process has now, in bytes.
-private func residentMemory() -> Int {
-  let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-  return (status.firstMatch(of: /VmRSS:\s+(\d+) kB/).flatMap { Int($0.1) } ?? 0) * 1024
-}
-
-private func sharedUsage(_ message: String, _ hint: String) -> Failure {
-  var failure = Failure(.usage, message, hint: hint)
-  failure.isOnAllRanks = true
-  return failure
 }
