@@ -36,7 +36,7 @@ let package = Package(
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
     .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
-    .target(name: "Metrics", dependencies: ["Collectives", "FileSystem", "Diagnostics"]),
+    .target(name: "Metrics", dependencies: ["Collectives", "RandomStreams", "FileSystem", "Diagnostics"]),
     .target(
       name: "Distillation",
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
@@ -84,7 +84,7 @@ let package = Package(
     .executableTarget(
       name: "rd-bench",
       dependencies: [
-        "Training", "Distillation", "Network", "Numerics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
+        "Training", "Distillation", "Network", "Numerics", "Metrics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
