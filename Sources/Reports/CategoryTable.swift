@@ -74,7 +74,7 @@ public struct CategoryTable: Sendable {
 
   // MARK: Forms
 
-  private static let titles = ["image AUROC", "pixel AUROC", "AUPRO"]
+  static let titles = ["image AUROC", "pixel AUROC", "AUPRO"]
 
   /// For a terminal: aligned columns, in percent.
   public var text: String {
@@ -106,7 +106,8 @@ public struct CategoryTable: Sendable {
     return ([header] + lines).map { $0.joined(separator: ",") + "\n" }.joined()
   }
 
-  /// Writes `table.json`, `table.csv` and `table.md`, each there whole or not at all.
+  /// Writes `table.json`, `table.csv`, `table.md` and `report.html`, each there whole or not at all. The report leads to those of the categories,
+  /// in folders of their names.
   /// - Throws: `Failure` of `.inputOutput`.
   public func write(to folder: String) throws {
     let json = ["categories": rows, "means": means].mapValues { rows in
@@ -115,5 +116,6 @@ public struct CategoryTable: Sendable {
     try writeJSON(json, to: "\(folder)/table.json")
     try writeFile("\(folder)/table.csv", bytes: Array(csv.utf8))
     try writeFile("\(folder)/table.md", bytes: Array(markdown.utf8))
+    try writeFile("\(folder)/report.html", bytes: Array(html.utf8))
   }
 }

@@ -17,12 +17,12 @@ struct EvaluationCommand: ParsableCommand {
       rd-eval RUNS --data DIR --category all --output OUT
       """,
     discussion: """
-      OUT gets metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
+      OUT gets report.html, metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
       The numbers do not depend on the number of ranks. The maps of a large set need not fit into memory: while rd-eval runs it needs 8 bytes on the disk of OUT \
       for every pixel of them.
 
-      With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as table.json, \
-      table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
+      With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as report.html, \
+      table.json, table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
       """,
     version: versionText(tool: "rd-eval"))
 

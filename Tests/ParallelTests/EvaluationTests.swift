@@ -15,6 +15,7 @@ extension ParallelTests {
       let mapHash: String
       /// The names of the pictures.
       let pictures: [String]
+      let report: String
 
       subscript(key: String) -> Any? { (try? JSONSerialization.jsonObject(with: metrics) as? [String: Any])?[key] }
       func number(_ key: String) -> Double? { self[key] as? Double }
@@ -32,6 +33,7 @@ extension ParallelTests {
         scores = try String(contentsOfFile: folder("out/scores.csv"), encoding: .utf8)
         mapHash = try hash(ofFile: folder("out/maps/maps.h5"))
         let names = FileManager.default.enumerator(atPath: folder("out/maps"))?.allObjects as? [String] ?? []
+        report = try String(contentsOfFile: folder("out/report.html"), encoding: .utf8)
         pictures = names.filter { $0.hasSuffix(".png") }.sorted()
       }
     }
@@ -65,6 +67,11 @@ extension ParallelTests {
       #expect(results.scores == expected.scores)
       #expect(results.mapHash == expected.mapHash)
       #expect(results.pictures == expected.pictures && results.pictures.count == 6)
+      // All but the times, and what was computed where.
+      func computed(_ report: String) throws -> Substring {
+        report[..<(try #require(report.range(of: "id=\"time\"")).lowerBound)]
+      }
+      #expect(try computed(results.report) == computed(expected.report))
     }
 
     @Test func theResultsAreComplete() throws {
@@ -77,6 +84,9 @@ extension ParallelTests {
       #expect(kinds == ["hole", "missing_thread", "scratch", "stain"])
       #expect(results.scores.split(separator: "\n").count == 7)
       #expect(results.warnings.isEmpty && results.outcome.count(of: "warning") == 0)
+      // Four defects and two normal images, each with what is known of it.
+      #expect(results.report.matches(of: #/src="data:image\/jpeg;base64,/#).count == 4 * 3 + 2 * 2)
+      #expect(results.report.contains(">Training loss</h3>") && results.report.contains("image_size = 32"))
       #expect(results.number("step") == 5 && results["checkpoint"] as? String == "step-00000005.h5")
     }
 
