@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
+        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

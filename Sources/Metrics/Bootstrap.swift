@@ -87,24 +87,26 @@ extension RankedScores {
   func confidenceIntervals() -> ImageMeasures<ConfidenceInterval>? {
     // In the order of the scores, whatever the order of the images.
     let steps = (positive: stepsOfSamples.positive.sorted(), negative: stepsOfSamples.negative.sorted())
-    return bootstrap([(self, steps)])?.first?.map(ConfidenceInterval.init(of:))
+    return bootstrap([(self, steps)], name: "")?.first?.map(ConfidenceInterval.init(of:))
   }
 }
 
 /// The measures of several scorings of the same images on the same samples with repetition from these images.
-/// - Parameter rankings: of the same labels in the same order.
+/// - Parameters:
+///   - rankings: of the same labels in the same order.
+///   - name: of the test set: the samples from several sets are independent of each other.
 /// - Returns: for each ranking the measures on each sample; nil when a class is missing.
-public func bootstrap(_ rankings: [RankedScores]) -> [ImageMeasures<[Double]>]? {
-  bootstrap(rankings.map { ($0, $0.stepsOfSamples) })
+public func bootstrap(_ rankings: [RankedScores], name: String = "") -> [ImageMeasures<[Double]>]? {
+  bootstrap(rankings.map { ($0, $0.stepsOfSamples) }, name: name)
 }
 
 private func bootstrap(
-  _ rankings: [(scores: RankedScores, steps: (positive: [Int], negative: [Int]))]
+  _ rankings: [(scores: RankedScores, steps: (positive: [Int], negative: [Int]))], name: String
 ) -> [ImageMeasures<[Double]>]? {
   guard let first = rankings.first?.scores, first.positives > 0, first.negatives > 0 else { return nil }
   precondition(
     rankings.allSatisfy { $0.scores.positives == first.positives && $0.scores.negatives == first.negatives })
-  var random = SplitMix64(1, name: "bootstrap")
+  var random = SplitMix64(1, name: "bootstrap " + name)
   func draw(_ count: Int) -> [Int] { (0..<count).map { _ in Int(random.below(UInt64(count))) } }
   var measures = [[ImageMeasures<Double>]](repeating: [], count: rankings.count)
   for _ in 0..<ConfidenceInterval.repetitions {

@@ -54,6 +54,12 @@ public struct CategoryTable: Sendable {
   /// The means of textures and objects, where all categories are MVTec's and both are there, and of all.
   public let means: [Row]
 
+  /// Names of categories, MVTec's in the paper's order and then the others as they are given.
+  static func order(_ names: [String]) -> [String] {
+    let known = (textures + objects).filter(names.contains)
+    return known + names.filter { !known.contains($0) }
+  }
+
   /// - Parameter rows: the categories. One that could not be evaluated has no measures and is in no mean.
   public init(_ rows: [Row]) {
     func chosen(_ names: [String]) -> [Row] { names.flatMap { name in rows.filter { $0.name == name } } }

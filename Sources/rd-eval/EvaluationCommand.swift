@@ -6,10 +6,10 @@ import Evaluation
 import Jobs
 import Training
 
-/// The command line of rd-eval.
+/// `rd-eval evaluate`, or rd-eval where nothing is named.
 struct EvaluationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rd-eval",
+    commandName: "evaluate",
     abstract: "Scores test images with a trained checkpoint and measures how well that finds the defects.",
     usage: """
       rd-eval RUN_OR_CHECKPOINT --data DIR [--category NAME] --output OUT [options]
@@ -23,8 +23,7 @@ struct EvaluationCommand: ParsableCommand {
 
       With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as report.html, \
       table.json, table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
-      """,
-    version: versionText(tool: "rd-eval"))
+      """)
 
   @Argument(
     help: """
