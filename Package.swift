@@ -35,7 +35,7 @@ let package = Package(
     .target(name: "Collectives", dependencies: ["COpenMPI", "CVectorKernels", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
-    .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
+    .target(name: "Imagery", dependencies: ["CImageCodecs", "CZlib", "FileSystem", "RandomStreams", "Diagnostics"]),
     .target(name: "Metrics", dependencies: ["Collectives", "RandomStreams", "FileSystem", "Diagnostics"]),
     .target(
       name: "Distillation",

@@ -224,7 +224,7 @@ public final class Evaluator {
   ) throws {
     let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
     let memory = try communicator.allGather(values: [ProcessMemory.peak]).max()
-    let warnings = findings.indices.compactMap { images.warning(of: $0, findings[$0]) }
+    let warnings = images.warnings(findings)
     try communicator.agree {
       guard communicator.rank == 0 else { return }
       try ScoreTable.write(rows, to: "\(options.output)/scores.csv")

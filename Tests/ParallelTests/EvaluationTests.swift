@@ -184,6 +184,39 @@ extension ParallelTests {
       #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
     }
 
+    @Test func aDataSetWithoutMasksIsSaidOnce() throws {
+      let data = try Self.copyOfData()
+      try FileManager.default.removeItem(atPath: data("surface/ground_truth"))
+      let results = try Self.evaluated(Workplace.standard().path, data: data.path)
+      #expect(results.warnings == ["none of the 4 anomalous images has a mask: there are no pixel metrics"])
+      #expect(results.outcome.count(of: "warning") == 1 && results["pixel_auroc"] is NSNull)
+      #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
+    }
+
+    @Test func evaluationsAreCompared() throws {
+      let folders = try [TemporaryFolder(), TemporaryFolder()]
+      defer { withExtendedLifetime(folders) {} }
+      for (folder, options) in zip(folders, [[], ["--scales", "M3"]]) {
+        let outcome = try Self.evaluate(Workplace.standard().path, options, in: folder)
+        #expect(outcome.code == 0, "\(outcome.errors)")
+      }
+      let outputs = folders.map { $0("out") }
+      let compared = try ToolProcess.run("rd-eval", ["compare"] + outputs)
+      #expect(
+        compared.code == 0 && compared.output.hasPrefix("A: \(outputs[0])\nB: \(outputs[1])\n"), "\(compared.errors)")
+      #expect(compared.output.contains("\nimage AUROC\n") && compared.output.contains("\nsurface "))
+      let json = try ToolProcess.run("rd-eval", ["compare"] + outputs + ["--format", "json"])
+      let lines = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
+      #expect(lines?.count == 7)
+      for (arguments, code, message) in [
+        ([outputs[0]], 64, "nothing to be compared with"), ([outputs[0], folders[0].path], 65, "no metrics.json"),
+        (outputs + ["--format", "xml"], 64, "--format xml"), ([outputs[0], "--paper"], 65, "no category in common"),
+      ] as [([String], Int32, String)] {
+        let outcome = try ToolProcess.run("rd-eval", ["compare"] + arguments)
+        #expect(outcome.code == code && outcome.count(of: message) == 1, "\(outcome.errors)")
+      }
+    }
+
     // MARK: Teachers
 
     @Test func aCheckpointWithoutTeacherNeedsIt() throws {
