@@ -209,7 +209,7 @@ extension ParallelTests {
       let lines = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
       #expect(lines?.count == 7)
       for (arguments, code, message) in [
-        ([outputs[0]], 64, "nothing to be compared with"), ([outputs[0], folders[0].path], 65, "no metrics.json"),
+        ([outputs[0]], 64, "nothing to be compared with"), ([outputs[0], outputs[0] + "/maps"], 65, "no metrics.json"),
         (outputs + ["--format", "xml"], 64, "--format xml"), ([outputs[0], "--paper"], 65, "no category in common"),
       ] as [([String], Int32, String)] {
         let outcome = try ToolProcess.run("rd-eval", ["compare"] + arguments)
