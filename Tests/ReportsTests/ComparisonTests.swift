@@ -12,15 +12,15 @@ import Testing
 
   /// Writes a test set of 30 normal and 50 anomalous images as rd-eval does.
   private static func write(
-    _ folder: String, category: String?, seed: UInt64, distance: Double, noise: Double = 0, images: Int = 80
+    _ folder: String, category: String?, seed: UInt64, distance: Double, noise: Double = 0, part: String = "test"
   ) throws {
     var (random, other) = (SeededGenerator(seed: seed), SeededGenerator(seed: seed + 100))
-    let rows = (0..<images).map { index in
+    let rows = (0..<80).map { index in
       let isAnomalous = index >= 30
       let score = Double.random(in: 0...2, using: &random) + (isAnomalous ? distance : 0)
       let kind = isAnomalous ? "hole" : "good"
       return ScoreTable.Row(
-        path: "test/\(kind)/\(index), \"x\".png", kind: kind, isAnomalous: isAnomalous,
+        path: "\(part)/\(kind)/\(index), \"x\".png", kind: kind, isAnomalous: isAnomalous,
         score: score + noise * Double.random(in: -1...1, using: &other), scaleMaxima: [0.5, nil, 1])
     }
     let evaluation = try Evaluation(
@@ -107,7 +107,7 @@ import Testing
   @Test func otherImagesHaveNoInterval() throws {
     let folder = try TemporaryFolder()
     try Self.write(folder("a"), category: "x", seed: 1, distance: 1)
-    try Self.write(folder("b"), category: "y", seed: 1, distance: 1.4, images: 79)
+    try Self.write(folder("b"), category: "y", seed: 1, distance: 1.4, part: "other")
     let comparison = try Comparison([EvaluatedRun(folder("a")), EvaluatedRun(folder("b"))], withPaper: false)
     #expect(comparison.remarks.count == 1 && comparison.remarks[0].hasPrefix("x: not the same images"))
     let image = try line(comparison, .imageAUROC, "x")
