@@ -37,8 +37,8 @@ struct Chart {
   /// Places on the x axis that are marked, with their names.
   var marks: [(x: Double, name: String)] = []
 
-  private static let (width, height) = (460.0, 300.0)
-  private static let (left, right, top, bottom) = (52.0, 14.0, 18.0, 46.0)
+  private static let (width, height) = (460.0, 310.0)
+  private static let (left, right, top, bottom) = (52.0, 14.0, 28.0, 46.0)
 
   /// The chart with its title and a legend.
   var figure: HTML {
@@ -82,7 +82,7 @@ struct Chart {
       line(
         "axis", place(x.range.lowerBound, y.range.lowerBound), place(x.range.upperBound, y.range.lowerBound))
       label(x.label, at: ((Self.left + Self.width - Self.right) / 2, Self.height - 8), anchor: "middle")
-      label(y.label, at: (4, 10), anchor: "start")
+      label(y.label, at: (4, 14), anchor: "start")
     }
   }
 
