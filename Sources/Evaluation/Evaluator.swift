@@ -10,6 +10,7 @@ import Metrics
 import Network
 import Numerics
 import Reports
+import Scoring
 import Synchronization
 import Training
 
@@ -21,13 +22,10 @@ public final class Evaluator {
   private let options: EvaluationOptions
   private let communicator: any Communicator
   private let console: Console
-  private let checkpointName: String
-  private let step: Int
-  private let normalStatistics: NormalStatistics?
+  private let trained: TrainedDetector
+  private let normals: KnownNormals
   private let images: TestImages
-  private let extractor: FeatureExtractor
-  private let detector: Detector
-  private let team: ThreadTeam
+  private var team: ThreadTeam { trained.team }
   private var side: Int { images.side }
 
   /// Collective.
@@ -36,46 +34,16 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
-    try communicator.comparePrograms()
-    let (checkpoint, checkpointName) = try communicator.agree {
-      try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
-    }
-    let record = checkpoint.record
-    try communicator.compareAcrossRanks(
-      "\(checkpointName), \(record.step) steps, last loss \(record.lossHistory.last ?? .nan)",
-      what: "the checkpoint",
-      hint: "is a training still writing? Name the checkpoint instead of the folder")
-    self.checkpointName = checkpointName
-    step = record.step
-    normalStatistics = record.normalStatistics
-    let configuration = try communicator.agree {
-      try TrainingConfiguration(data: "", teacher: "", output: "")
-        .restored(from: record.configuration, file: checkpointName)
-    }
-    let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
-    let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
-    try communicator.compareAcrossRanks(names, what: "the test images")
-
-    let architecture = Architecture(configuration.model)
-    images = TestImages(entries, side: architecture.model.imageSize, over: communicator)
-    let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
-    self.team = team
+    let trained = try TrainedDetector(options.detector, over: communicator, console: console)
+    self.trained = trained
     do {
-      let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
-      try compareArithmetic(engine, over: communicator)
-      (extractor, detector) = try communicator.agree {
-        let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
-        return (
-          FeatureExtractor(
-            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            team: team),
-          try Detector(
-            architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
-        )
-      }
+      normals = try communicator.agree { try KnownNormals(trained, options.detector) }
+      let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
+      let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
+      try communicator.compareAcrossRanks(names, what: "the test images")
+      images = TestImages(entries, side: trained.side, over: communicator)
     } catch {
-      team.finish()
+      trained.team.finish()
       throw error
     }
   }
@@ -86,51 +54,23 @@ public final class Evaluator {
   @discardableResult
   public func evaluate() throws -> Evaluation {
     defer { team.finish() }
-    let (maps, pixels) = try communicator.agree {
+    let maps = try communicator.agree {
       try makeFolder("\(options.output)/maps")
-      return (
-        try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator),
-        try PixelStore(
-          width: side, height: side, parts: images.parts, memory: options.pixelMemory, folder: options.output)
-      )
+      return try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator)
     }
-    let own = try communicator.agree { try scoreOwnImages(maps, pixels) }
-    let findings = try communicator.allGather(values: own)
-    let evaluation = try evaluation(findings, pixels)
-    let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(findings) })
-    try communicator.agree { try drawOwnImages(maps, pictures) }
-    try collect(maps, findings, pictures)
-    try writeResults(findings, evaluation)
-    return evaluation
-  }
-
-  // MARK: This rank's images
-
-  /// From normalised pictures to scores.
-  private var inferenceSeconds = 0.0
-
-  private func scoreOwnImages(_ maps: MapScratch, _ pixels: PixelStore) throws -> [ImageFinding] {
-    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.imagesAtATime)
-    let own = images.own
-    var findings: [ImageFinding] = []
-    for start in stride(from: own.lowerBound, to: own.upperBound, by: FeatureExtractor.imagesAtATime) {
-      let part = start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)
-      try extractor.read(part.map { images.entries[$0].image.path })
-      let began = ContinuousClock.now
-      try extractor.extract(part.count, into: features)
-      let detections = try detector.detect(features.features, images: part.count)
-      inferenceSeconds += (ContinuousClock.now - began).seconds
-      let masks = try team.map(part.count) { try images.mask(of: start + $0) }
-      findings += try team.map(part.count) { try ImageFinding(detections[$0], mask: masks[$0], side: side) }
-      for (image, (detection, mask)) in zip(part, zip(detections, masks)) {
+    let outcome = try TestScoring(images, trained.extractor, trained.detector, over: communicator, console: console)
+      .score(pixelMemory: options.pixelMemory, scratchIn: options.output) { image, detection in
         try maps.write(detection.map, of: image)
-        let kind = images.part(of: image)
-        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask, part: kind) }
       }
-      console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
-    }
-    return findings
+    let threshold = normals.threshold(options.threshold, f1: outcome.evaluation.overall.imageF1MaxThreshold)
+    let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(outcome.findings) })
+    try communicator.agree { try drawOwnImages(maps, pictures) }
+    try collect(maps, outcome.findings, pictures)
+    try writeResults(outcome, threshold)
+    return outcome.evaluation
   }
+
+  // MARK: Pictures
 
   private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
     for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
@@ -157,24 +97,14 @@ public final class Evaluator {
   private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
     let lowest = Double(findings.map(\.lowest).min() ?? 0)
     let highest = Double(findings.map(\.highest).max() ?? 0)
-    guard let normal = normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
-    let usual = options.scales.scales.reduce(0.0) { sum, scale in
-      let statistics = normal.scales[scale.rawValue - 1]
-      return sum + (statistics.quantiles.first { $0.probability == 0.5 }?.value ?? statistics.mean)
+    guard let usual = normals.usualValue(options.detector.scales) else {
+      return try HeatMapScale(low: lowest, high: highest)
     }
-    let normalHighest = options.scales == .all ? normal.imageScore.maximum : usual
+    let normalHighest = normals.scores == nil ? usual : normals.statistics?.imageScore.maximum ?? usual
     return try HeatMapScale(low: usual, high: max(highest, usual + 2 * (normalHighest - usual), usual))
   }
 
   // MARK: Results
-
-  private func evaluation(_ findings: [ImageFinding], _ pixels: PixelStore) throws -> Evaluation {
-    let metrics = try pixels.metrics(over: communicator)
-    return try communicator.agree {
-      try Evaluation(
-        images: findings.enumerated().map(images.result(of:_:)), kinds: images.kinds, pixels: metrics)
-    }
-  }
 
   /// Writes all maps to one file, and a sheet of the image of each kind that scores highest. Collective.
   private func collect(_ maps: MapScratch, _ findings: [ImageFinding], _ pictures: ResultPictures) throws {
@@ -183,7 +113,7 @@ public final class Evaluator {
       communicator.rank > 0
         ? nil
         : try MapArchive(
-          path: "\(options.output)/maps/maps.h5", size: side, scales: options.scales.scales.map(\.rawValue),
+          path: "\(options.output)/maps/maps.h5", size: side, scales: options.detector.scales.scales.map(\.rawValue),
           producer: versionText(tool: "rd-eval"))
     }
     let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
@@ -203,29 +133,42 @@ public final class Evaluator {
     }
   }
 
-  private func writeResults(_ findings: [ImageFinding], _ evaluation: Evaluation) throws {
-    let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
+  private func writeResults(_ outcome: TestScoring.Outcome, _ threshold: DecisionThreshold?) throws {
+    let findings = outcome.findings
+    let seconds = try communicator.allGather(values: [outcome.seconds]).reduce(0, +) / Double(findings.count)
     let memory = try communicator.allGather(values: [ProcessMemory.peak]).max()
     let entries = images.entries
-    let warnings = findings.indices.compactMap { images.warning(of: $0, findings[$0]) }
+    let verdicts = threshold.map { threshold in
+      VerdictSummary(threshold, images: findings.enumerated().map(images.result(of:_:)))
+    }
+    let warnings =
+      findings.indices.compactMap { images.warning(of: $0, findings[$0]) } + normals.warnings
+      + (threshold?.warnings ?? ["no verdicts: " + (normals.absence ?? "the test set has no F1")])
     try communicator.agree {
       guard communicator.rank == 0 else { return }
       try ScoreTable.write(
         zip(entries, findings).map { entry, finding in
           ScoreTable.Row(
             path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
-            scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] })
-        }, to: "\(options.output)/scores.csv")
+            scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] },
+            verdict: threshold.map { Verdict($0.isReached(by: finding.score)) },
+            pValue: normals.scores?.pValue(of: finding.score))
+        }, threshold: threshold?.source, to: "\(options.output)/scores.csv")
       let anomalous = entries.count(where: \.isAnomalous)
       try EvaluationSummary(
-        category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
-        step: step, evaluation: evaluation,
-        images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
-        score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
+        category: options.category, checkpoint: trained.name, step: trained.record.step,
+        evaluation: outcome.evaluation, images: .init(normal: entries.count - anomalous, anomalous: anomalous),
+        scales: "\(options.detector.scales)", score: options.detector.score.rawValue,
+        inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, verdicts: verdicts, warnings: warnings
       ).write(to: "\(options.output)/metrics.json")
     }
     warnings.forEach { console.say("warning: \($0)") }
-    console.say(describe(evaluation.overall))
+    if let verdicts {
+      console.say(verdicts.threshold.description)
+      let rates = [("false alarms", verdicts.falseAlarms), ("defects found", verdicts.detections)]
+      console.say(rates.compactMap { what, rate in rate.map { "\(what): \($0.description)" } }.joined(separator: "; "))
+    }
+    console.say(describe(outcome.evaluation.overall))
     console.say("metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
   }
 

@@ -1,5 +1,6 @@
 import Diagnostics
 import FileSystem
+import RandomStreams
 
 /// A picture of a data set.
 public struct ImageEntry: Sendable, Equatable {
@@ -19,6 +20,26 @@ public struct ImageManifest: Sendable, Equatable {
     var hash = SHA256()
     for image in images { hash.update("\(image.relativePath)\0\(image.byteCount)\n") }
     return hash.hexDigest()
+  }
+
+  /// Some of the pictures, each in its place in the order.
+  func holding(_ numbers: some Sequence<Int>) -> ImageManifest {
+    ImageManifest(root: root, images: numbers.sorted().map { images[$0] })
+  }
+
+  /// Holds a share of the pictures out of training: which is a matter of the seed and of how many there are.
+  /// - Parameter fraction: from 0, for none, to below 1; where it is above 0, at least one picture is held out.
+  /// - Throws: `Failure` of `.configuration` where none is left to train on.
+  public func holdingOut(_ fraction: Double, seed: UInt64) throws -> (training: ImageManifest, heldOut: ImageManifest) {
+    let count = fraction > 0 ? max(Int((fraction * Double(images.count)).rounded()), 1) : 0
+    guard count < images.count else {
+      throw Failure(
+        .configuration, "a share of \(fraction) of \(images.count) images leaves none to train on",
+        hint: "choose a smaller --validation-fraction")
+    }
+    var random = SplitMix64(seed, name: "validation")
+    let order = random.shuffled(Array(images.indices))
+    return (holding(order[count...]), holding(order[..<count]))
   }
 }
 

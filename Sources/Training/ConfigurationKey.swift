@@ -5,6 +5,7 @@ extension TrainingConfiguration {
   /// The keys of the configuration, in the order in which they are rendered; the raw value is the name in files.
   public enum Key: String, CaseIterable, Sendable {
     case data, category, output
+    case validationFraction = "validation_fraction"
     case teacher, backbone, preset, loss, fusion, bottleneck
     case imageSize = "image_size"
     case epochs
@@ -51,7 +52,7 @@ extension TrainingConfiguration.Key {
   /// The sections of the rendered configuration and of `--help`.
   var section: String {
     switch self {
-    case .data, .category, .output: "Data"
+    case .data, .category, .output, .validationFraction: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
@@ -65,6 +66,7 @@ extension TrainingConfiguration.Key {
     switch self {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
+    case .validationFraction: true
     case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
     case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
@@ -83,6 +85,11 @@ extension TrainingConfiguration.Key {
         valid: { CategorySelection($0) != nil })
     case .output:
       Setting(\.output, "folder for the configuration, the log and the checkpoints", "a folder", valid: { !$0.isEmpty })
+    case .validationFraction:
+      Setting(
+        \.validationFraction,
+        "share of the normal images to hold out of training: thresholds come from their scores",
+        "a number from 0 to below 1", valid: { (0..<1).contains($0) })
     case .teacher:
       Setting(\.teacher, "the teacher's weights", "a file, or random:SEED for an untrained one", valid: isTeacher)
     case .backbone:

@@ -16,13 +16,14 @@ public final class Trainer {
   let communicator: TimedCommunicator
   let console: Console
 
-  let architecture: Architecture
-  let manifest: ImageManifest
-  let order: EpochOrder
+  let inputs: TrainingInputs
+  var architecture: Architecture { inputs.architecture }
+  var order: EpochOrder { inputs.order }
   /// The shards that this rank runs.
   let shards: Range<Int>
   let source: FeatureSource
-  let teacher: TeacherWeights
+  /// Of the normal images that are not trained on.
+  let heldOut: FeatureSource
   let rank: TrainingRank
   var engine: any ConvolutionEngine { rank.engine }
   var student: Student { rank.student }
@@ -44,27 +45,23 @@ public final class Trainer {
   private var reserve: StopReserve
 
   init(
-    configuration: TrainingConfiguration, communicator: TimedCommunicator, console: Console,
-    rank: TrainingRank, architecture: Architecture, manifest: ImageManifest, order: EpochOrder, shards: Range<Int>,
-    source: FeatureSource, teacher: TeacherWeights, run: RunFolder, store: CheckpointStore, stop: StopRequests,
-    losses: [Double], stepCount: Int, isComplete: Bool
+    _ start: RunStart, rank: TrainingRank, shards: Range<Int>, source: FeatureSource, heldOut: FeatureSource,
+    stop: StopRequests
   ) {
-    self.configuration = configuration
-    self.communicator = communicator
-    self.console = console
-    self.architecture = architecture
-    self.manifest = manifest
-    self.order = order
+    configuration = start.configuration
+    communicator = start.communicator
+    console = start.console
+    inputs = start.inputs
+    run = start.run
+    store = start.store
+    losses = start.losses
+    stepCount = start.stepCount
+    isComplete = start.isComplete
     self.shards = shards
     self.source = source
-    self.teacher = teacher
+    self.heldOut = heldOut
     self.rank = rank
-    self.run = run
-    self.store = store
     self.stop = stop
-    self.losses = losses
-    self.stepCount = stepCount
-    self.isComplete = isComplete
     stepOfCheckpoint = losses.count
     // Weights and both moments.
     reserve = StopReserve(checkpointBytes: 3 * rank.student.step.parameters.weights.count * MemoryLayout<Float>.stride)
@@ -138,18 +135,18 @@ public final class Trainer {
   /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
   func writeCheckpoint(withStatistics: Bool) throws {
     let began = ContinuousClock.now
-    let statistics = withStatistics ? try measureNormalImages() : nil
+    let statistics = withStatistics ? try measureNormalImages().statistics : nil
     let moments = adam.moments
     let record = CheckpointRecord(
       configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
-      epoch: step / order.stepsPerEpoch, dataFingerprint: manifest.fingerprint,
-      shardOrder: order.dealt.map(Int32.init), teacherHash: teacher.hash, lossHistory: losses,
+      epoch: step / order.stepsPerEpoch, dataFingerprint: inputs.dataFingerprint,
+      shardOrder: order.dealt.map(Int32.init), teacherHash: inputs.teacher.hash, lossHistory: losses,
       normalStatistics: statistics)
     let checkpoint = Checkpoint(
       record,
       tensors: [
         .parameters: student.tensors.tensors, .firstMoments: moments.first, .secondMoments: moments.second,
-        .teacher: configuration.embedTeacher ? teacher.table.tensors.map(LazyTensor.init) : [],
+        .teacher: configuration.embedTeacher ? inputs.teacher.table.tensors.map(LazyTensor.init) : [],
       ])
     if communicator.rank != 0 {
       // Rank 0 asks for them as it writes. Where it fails, this throws what it says, and there is nothing left to agree on.

@@ -15,6 +15,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var category: String?
   /// Where the run writes its configuration, log and checkpoints.
   public var output: String
+  /// The share of the normal images that are not trained on: by their scores later ones are judged.
+  public var validationFraction = 0.0
 
   // MARK: Model
 

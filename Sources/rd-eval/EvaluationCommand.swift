@@ -75,10 +75,11 @@ struct EvaluationCommand: ParsableCommand {
     guard let categories = CategorySelection(category) else {
       throw Failure(.usage, "--category \(category ?? ""): must be a name, different names with commas, or all")
     }
-    let options = EvaluationOptions(
-      checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
-      scales: try ScoredScales(scales), score: try word(score, for: "--score"),
+    let detector = DetectorOptions(
+      checkpoint: checkpoint, teacher: teacher, scales: try ScoredScales(scales),
+      score: try word(score, for: "--score"),
       engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
+    let options = EvaluationOptions(detector, data: data, category: category, output: output)
     if let threads, !(1...1024).contains(threads) {
       throw Failure(.usage, "--threads \(threads): must be from 1 to 1024")
     }

@@ -49,8 +49,11 @@ struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
   @Option(help: .of(.category, "names")) var category: String?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
+  @Option(help: .of(.validationFraction, "share")) var validationFraction: String?
 
-  var words: GivenWords { [(.data, data), (.category, category), (.output, output)] }
+  var words: GivenWords {
+    [(.data, data), (.category, category), (.output, output), (.validationFraction, validationFraction)]
+  }
 }
 
 struct ModelOptions: ParsableArguments {

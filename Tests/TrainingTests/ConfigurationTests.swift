@@ -57,6 +57,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.preset = .paper
     expected.loss = .flattened
     expected.fusion = .concatenation
+    expected.validationFraction = 0.25
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
     expected.epochs = 25
@@ -84,6 +85,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         data = "my data"
         category = 'metal nut'
         output = "out"
+        validation_fraction = 0.25
         teacher = "random:7"
         backbone = "resnet18"
         preset = "paper"
@@ -115,7 +117,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(written == expected)
 
     let words: [TrainingConfiguration.Key: String] = [
-      .data: "my data", .category: "metal nut", .output: "out", .teacher: "random:7", .backbone: "resnet18",
+      .data: "my data", .category: "metal nut", .output: "out",
+      .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
@@ -195,7 +198,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
     "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
     "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
-    "category = ''", "category = 'a,,b'", "category = 'a, a'", "category = 'a,..'", "category = 'a,b/c'",
+    "validation_fraction = 1", "validation_fraction = -0.1", "category = ''", "category = 'a,,b'", "category = 'a, a'",
+    "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
     "category = 1979-05-27", "epochs = { a = 1 }",
   ])
@@ -348,6 +352,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   @Test func theCheckpointKnowsOnlyWhatIsComputed() throws {
     #expect(
       try parse("").checkpointText == """
+        validation_fraction = 0.0
         backbone = "wide_resnet50_2"
         loss = "flattened"
         fusion = "concatenation"
@@ -388,6 +393,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test(arguments: [
+    ("validation_fraction = 0.1", "0.0", "0.1"),
     ("backbone = 'resnet18'", "wide_resnet50_2", "resnet18"), ("loss = 'per_pixel'", "flattened", "per_pixel"),
     ("fusion = 'convolution'", "concatenation", "convolution"), ("bottleneck = 'oce'", "mff+oce", "oce"),
     ("image_size = 128", "256", "128"), ("batch_size = 8", "16", "8"), ("learning_rate = 0.001", "0.005", "0.001"),
@@ -420,6 +426,17 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(current.compatibility(with: restored).map(\.key) == [.backbone, .loss, .fusion, .seed])
   }
 
+  @Test func olderCheckpointsHeldNothingOut() throws {
+    let configuration = try parse("")
+    let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")
+    #expect(text != configuration.checkpointText)
+    var current = configuration
+    current.validationFraction = 0.1
+    let restored = try current.restored(from: text, file: "step.h5")
+    #expect(
+      restored.validationFraction == 0 && current.compatibility(with: restored).map(\.key) == [.validationFraction])
+  }
+
   @Test(arguments: ["", "seed = 3\n", "garbage", "epochs = 3\n"])
   func whatIsNoCheckpointTextIsRefused(text: String) throws {
     let configuration = try parse("")
@@ -449,6 +466,7 @@ extension TrainingConfiguration {
     func maybe<T>(_ value: T?) -> T? { Bool.random(using: &random) ? value : nil }
     var configuration = TrainingConfiguration(data: path(), teacher: "t" + path(), output: path())
     configuration.category = maybe(path())
+    configuration.validationFraction = Double.random(in: 0..<1, using: &random)
     configuration.backbone = Backbone.allCases.randomElement(using: &random) ?? .resNet18
     configuration.preset = Preset.allCases.randomElement(using: &random) ?? .paper
     configuration.loss = maybe(DistillationLoss.allCases.randomElement(using: &random))

@@ -1,0 +1,108 @@
+import Checkpoints
+import Diagnostics
+import Distillation
+import Foundation
+import Jobs
+import Metrics
+import Reports
+
+/// What a checkpoint knows of normal images, as far as it is about the scores that are asked for.
+struct KnownNormals {
+  let statistics: NormalStatistics?
+  private(set) var scores: NormalScores?
+  /// Why there are no scores; nil where there are.
+  private(set) var absence: String?
+  private(set) var warnings: [String] = []
+  var areHeldOut: Bool { statistics?.areHeldOut ?? false }
+
+  /// - Throws: `Failure` where the checkpoint's scores are not finite.
+  init(_ trained: TrainedDetector, _ options: DetectorOptions) throws {
+    statistics = trained.record.normalStatistics
+    guard let statistics else {
+      absence =
+        "\(trained.name) holds no scores of normal images, as one that is written on the way "
+        + "(rd-train --statistics checkpoint takes them there too)"
+      return
+    }
+    guard options.scales == .all, options.score == .maximum else {
+      absence =
+        "the normal images were scored with \(ScoredScales.all) and \(ImageScore.maximum.rawValue), "
+        + "not with \(options.scales) and \(options.score.rawValue)"
+      return
+    }
+    scores = try NormalScores(statistics.imageScores)
+    if options.precision != trained.configuration.precision {
+      warnings.append(
+        "the normal images were scored in \(trained.configuration.precision.rawValue), these are in "
+          + "\(options.precision.rawValue): --precision \(trained.configuration.precision.rawValue) makes them comparable"
+      )
+    }
+  }
+
+  /// - Parameter f1: the threshold of the best F1 on the test set.
+  func threshold(_ choice: ThresholdChoice, f1: Double? = nil) -> DecisionThreshold? {
+    DecisionThreshold(choice, normal: scores, areHeldOut: areHeldOut, f1: f1)
+  }
+
+  /// A usual value of the maps of normal images.
+  func usualValue(_ scales: ScoredScales) -> Double? {
+    guard let statistics else { return nil }
+    if scales == .all, let map = statistics.map { return map.median }
+    return scales.scales.reduce(0.0) { $0 + statistics.scales[$1.rawValue - 1].median }
+  }
+}
+
+extension ScoreStatistics {
+  var median: Double { quantile(0.5) ?? mean }
+
+  func quantile(_ probability: Double) -> Double? { quantiles.first { $0.probability == probability }?.value }
+}
+
+extension DecisionThreshold {
+  /// What it is and what it promises, for people.
+  var description: String {
+    var text = "threshold \(shown(value)), "
+    switch source {
+    case .normalImages: text += "which at most \(percent(wantedRate ?? 0)) of normal images shall reach"
+    case .given: text += "as given"
+    case .f1OfTestLabels: text += "the one of the best F1 on the labels of this TEST SET"
+    }
+    guard let falseAlarms else { return text }
+    let interval = falseAlarms.interval
+    return text
+      + "; by \(falseAlarms.images) \(falseAlarms.areHeldOut ? "held-out" : "training") images the false-alarm rate is "
+      + "\(percent(falseAlarms.rate)) (95 % interval \(percent(interval.lowerBound)) to \(percent(interval.upperBound)))"
+  }
+
+  /// What makes it less than it seems.
+  var warnings: [String] {
+    var warnings: [String] = []
+    if source == .f1OfTestLabels {
+      warnings.append(
+        "the threshold was chosen with the test labels: verdicts, false alarms and detections on this set are too good")
+    }
+    if let falseAlarms, !falseAlarms.areHeldOut {
+      warnings.append(
+        "p-values and false-alarm rates come from the images that were trained on and are optimistic: other normal "
+          + "images score higher (rd-train --validation-fraction 0.1 holds some out)")
+    }
+    if let falseAlarms, let wantedRate, wantedRate * Double(falseAlarms.images + 1) < 1 {
+      warnings.append(
+        "\(falseAlarms.images) normal images cannot show a false-alarm rate of \(percent(wantedRate)), which takes "
+          + "\(Int((1 / wantedRate).rounded(.up)) - 1): the threshold is the highest of their scores")
+    }
+    return warnings
+  }
+}
+
+extension ObservedRate {
+  var description: String {
+    "\(count) of \(of), \(percent(rate)) (\(percent(interval.lowerBound)) to \(percent(interval.upperBound)))"
+  }
+}
+
+/// A share for people.
+func percent(_ share: Double) -> String { String(format: "%.3g %%", 100 * share) }
+
+/// A score for people.
+func shown(_ score: Double) -> String { String(format: "%.4g", score) }
