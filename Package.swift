@@ -79,7 +79,7 @@ let package = Package(
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
+        "Evaluation", "Training", "Jobs", "Distillation", "Metrics", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

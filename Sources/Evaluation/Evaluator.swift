@@ -92,16 +92,11 @@ public final class Evaluator {
     return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image))
   }
 
-  /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
-  /// the middle: so normal images look normal even where nothing else is in the set.
+  /// One scale for the whole set: that of the normal images, so that these look normal even where nothing else is in the set, or, where they
+  /// are not known, from the lowest to the highest value.
   private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
-    let lowest = Double(findings.map(\.lowest).min() ?? 0)
-    let highest = Double(findings.map(\.highest).max() ?? 0)
-    guard let usual = normals.usualValue(options.detector.scales) else {
-      return try HeatMapScale(low: lowest, high: highest)
-    }
-    let normalHighest = normals.scores == nil ? usual : normals.statistics?.imageScore.maximum ?? usual
-    return try HeatMapScale(low: usual, high: max(highest, usual + 2 * (normalHighest - usual), usual))
+    try normals.heatMapScale()
+      ?? HeatMapScale(low: Double(findings.map(\.lowest).min() ?? 0), high: Double(findings.map(\.highest).max() ?? 0))
   }
 
   // MARK: Results

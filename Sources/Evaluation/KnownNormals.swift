@@ -44,11 +44,18 @@ struct KnownNormals {
     DecisionThreshold(choice, normal: scores, areHeldOut: areHeldOut, f1: f1)
   }
 
-  /// A usual value of the maps of normal images.
-  func usualValue(_ scales: ScoredScales) -> Double? {
-    guard let statistics else { return nil }
-    if scales == .all, let map = statistics.map { return map.median }
-    return scales.scales.reduce(0.0) { $0 + statistics.scales[$1.rawValue - 1].median }
+  /// The colors of heat maps, the same for all images that are judged by this checkpoint: 99 % of the pixels of normal images have none, and
+  /// the highest of them lies where the colors begin. Nil where the maps that are asked for are not known of normal images.
+  func heatMapScale() throws -> HeatMapScale? {
+    guard let scores, let map = statistics?.map else { return nil }
+    let highest = scores.highest
+    return try HeatMapScale(
+      low: min(map.quantile(0.99) ?? map.median, highest), high: 2 * highest - min(map.median, highest))
+  }
+
+  /// How far regions go, where nothing else is said: what one in a thousand pixels of normal images reaches.
+  func pixelThreshold(_ scales: ScoredScales) -> Double? {
+    scales == .all ? statistics?.map?.quantile(0.999) : nil
   }
 }
 

@@ -114,7 +114,7 @@ public enum MVTecDataSet {
 
   private static func images(in part: String, of root: String) throws -> [ImageEntry] {
     try namesInFolder("\(root)/\(part)").compactMap { name in
-      guard let point = name.lastIndex(of: "."), extensions.contains(name[point...].lowercased()) else { return nil }
+      guard isPicture(name) else { return nil }
       let path = "\(root)/\(part)/\(name)"
       if isFolder(path) { return nil }
       guard let byteCount = fileSize(path) else {
@@ -134,6 +134,12 @@ public enum MVTecDataSet {
 
   private static func noPictures(in place: String) -> Failure {
     Failure(.badData, "\(place): no pictures", hint: "pictures are files that end in .png, .jpg or .jpeg")
+  }
+
+  /// Whether a file of this name is taken for a picture.
+  public static func isPicture(_ name: String) -> Bool {
+    guard let point = name.lastIndex(of: ".") else { return false }
+    return extensions.contains(name[point...].lowercased())
   }
 
   private static let extensions: Set<String> = [".png", ".jpg", ".jpeg"]

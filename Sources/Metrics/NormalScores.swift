@@ -13,6 +13,7 @@ public struct NormalScores: Sendable, Equatable {
   }
 
   public var count: Int { sorted.count }
+  public var highest: Double { sorted[sorted.count - 1] }
 
   /// How many of the normal images score as high as that, or higher.
   public func count(reaching score: Double) -> Int {

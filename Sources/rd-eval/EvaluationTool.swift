@@ -1,0 +1,20 @@
+import ArgumentParser
+import Diagnostics
+
+/// The command line of rd-eval.
+struct EvaluationTool: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rd-eval",
+    abstract: "Scores images with a trained checkpoint.",
+    usage: """
+      rd-eval [evaluate] RUN --data DIR [--category NAME] --output OUT [options]
+      rd-eval predict RUN IMAGE_OR_FOLDER... [--output OUT] [options]
+      """,
+    discussion: """
+      'evaluate' measures how well a labelled test set's defects are found; it is what rd-eval does where no subcommand is named. 'predict' judges images of \
+      which nothing is known. Their options: rd-eval evaluate --help, rd-eval predict --help. Both run under mpirun too, and give the same results there.
+      """,
+    version: versionText(tool: "rd-eval"),
+    subcommands: [EvaluationCommand.self, PredictionCommand.self],
+    defaultSubcommand: EvaluationCommand.self)
+}
