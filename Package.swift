@@ -47,10 +47,17 @@ let package = Package(
         "CMalloc", "Collectives", "FileSystem", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
+    // What training and evaluation have in common.
+    .target(
+      name: "Scoring",
+      dependencies: [
+        "Distillation", "Numerics", "Collectives", "Imagery", "Metrics", "Jobs", "Diagnostics",
+      ]),
     .target(
       name: "Training",
       dependencies: [
-        "CVectorKernels", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints", "Metrics",
+        "CVectorKernels", "Scoring", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Checkpoints",
+        "Metrics",
         "TensorFiles",
         "FileSystem", "Jobs", "Diagnostics", "TOMLKit",
       ]),
@@ -65,14 +72,14 @@ let package = Package(
     .target(
       name: "Evaluation",
       dependencies: [
-        "Training", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Network",
+        "Training", "Scoring", "Reports", "Metrics", "Checkpoints", "Distillation", "Imagery", "Collectives", "Network",
         "Numerics",
         "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
+        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Metrics", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -84,7 +91,8 @@ let package = Package(
     .executableTarget(
       name: "rd-bench",
       dependencies: [
-        "Training", "Distillation", "Network", "Numerics", "Metrics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
+        "Training", "Scoring", "Distillation", "Network", "Numerics", "Metrics", "Collectives", "COpenBLAS",
+        "TensorFiles", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

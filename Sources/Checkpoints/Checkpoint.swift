@@ -6,16 +6,25 @@ import TensorFiles
 /// What a trained network's scores of the normal images are like.
 public struct NormalStatistics: Sendable, Equatable {
   /// Of the images' scores.
-  public let imageScore: ScoreStatistics
+  public var imageScore: ScoreStatistics
   /// Of the map values of scale 1, 2 and 3.
-  public let scales: [ScoreStatistics]
+  public var scales: [ScoreStatistics]
+  /// Of the anomaly maps, at every fourth pixel of every fourth row; nil in older checkpoints.
+  public var map: ScoreStatistics?
   /// The score of each image, in the order of the manifest.
-  public let imageScores: [Double]
+  public var imageScores: [Double]
+  /// Whether the images were kept from training. Those that were trained on score lower than other normal ones.
+  public var areHeldOut: Bool
 
-  public init(imageScore: ScoreStatistics, scales: [ScoreStatistics], imageScores: [Double]) {
+  public init(
+    imageScore: ScoreStatistics, scales: [ScoreStatistics], map: ScoreStatistics?, imageScores: [Double],
+    areHeldOut: Bool
+  ) {
     self.imageScore = imageScore
     self.scales = scales
+    self.map = map
     self.imageScores = imageScores
+    self.areHeldOut = areHeldOut
   }
 }
 

@@ -124,6 +124,11 @@ extension HDF5Group {
       try makeGroup("scale_\(index + 1)") { try $0.write(scale) }
     }
     try write("image_scores", statistics.imageScores, shape: [statistics.imageScores.count])
+    // Older checkpoints have neither.
+    if let map = statistics.map {
+      try makeGroup("map") { try $0.write(map) }
+      try write("held_out", [Int32(statistics.areHeldOut ? 1 : 0)], shape: [1])
+    }
   }
 
   fileprivate func normalStatistics() throws -> NormalStatistics {
@@ -132,7 +137,9 @@ extension HDF5Group {
     return NormalStatistics(
       imageScore: try readGroup("image_score") { try $0.scoreStatistics() },
       scales: try (0..<scales).map { index in try readGroup("scale_\(index + 1)") { try $0.scoreStatistics() } },
-      imageScores: try list("image_scores", as: Double.self))
+      map: try has("map") ? try readGroup("map") { try $0.scoreStatistics() } : nil,
+      imageScores: try list("image_scores", as: Double.self),
+      areHeldOut: try has("held_out") && list("held_out", as: Int32.self) == [1])
   }
 
   private func write(_ statistics: ScoreStatistics) throws {

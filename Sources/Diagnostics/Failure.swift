@@ -1,6 +1,8 @@
 /// The exit status of every tool, after sysexits.h.
 public enum ExitCode: Int32, Sendable {
   case success = 0
+  /// Something anomalous was found, where the caller has asked to be told by the exit status.
+  case anomalous = 1
   /// The command line was wrong.
   case usage = 64
   /// An input file or folder is bad: missing, empty, corrupt, of the wrong kind.

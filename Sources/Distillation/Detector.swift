@@ -11,6 +11,8 @@ public struct Detection: Sendable {
   public let map: [Float]
   /// The image's anomaly score.
   public let score: Double
+  /// What the image would add to the loss of training, but with the running statistics of the batch normalisations.
+  public let loss: Double
 }
 
 /// A trained student that compares what it rebuilds with what the teacher sees (the paper's section 3.4).
@@ -47,7 +49,26 @@ public final class Detector {
     return try (0..<images).map { image in
       let maps = try (1...3).map { try distances(features, rebuilt, scale: $0, image: image) }
       let map = try mapper.map(maps, on: team)
-      return Detection(scaleMaps: maps, map: map, score: score(map))
+      return Detection(
+        scaleMaps: maps, map: map, score: score(map), loss: loss(features, rebuilt, maps: maps, image: image))
+    }
+  }
+
+  private func loss(_ teacher: Features, _ student: Features, maps: [[Float]], image: Int) -> Double {
+    (1...3).reduce(0.0) { sum, scale in
+      switch architecture.model.loss {
+      case .flattened:
+        let size = architecture.featureCount(ofScale: scale)
+        let (u, v) = (teacher.scales[scale - 1] + image * size, student.scales[scale - 1] + image * size)
+        var products = (0.0, 0.0, 0.0)
+        withUnsafeMutablePointer(to: &products) {
+          rd_inner_products(u, v, size, UnsafeMutableRawPointer($0).assumingMemoryBound(to: Double.self))
+        }
+        return sum + LossFunction.distance(products: products)
+      case .perPixel:
+        let distances = maps[scale - 1]
+        return sum + distances.reduce(0) { $0 + Double($1) } / Double(distances.count)
+      }
     }
   }
 

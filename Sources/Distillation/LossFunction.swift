@@ -54,7 +54,7 @@ final class LossFunction {
       case .flattened:
         // d(1 - cos)/dv = -(u / (|u||v|) - cos v / |v|^2)
         let products = products(scale: scale, image: image)
-        let (nu, nv) = (norm(products[1]), norm(products[2]))
+        let (nu, nv) = (Self.norm(products[1]), Self.norm(products[2]))
         // A norm that was clamped does not change with v.
         let alongV = nv > Double(Self.leastNorm) ? products[0] / (nu * nv * nv * nv) : 0
         let count = Double(step.batch)
@@ -77,7 +77,7 @@ final class LossFunction {
       let products = products(scale: scale, image: image)
       products.update(repeating: 0, count: 3)
       rd_inner_products(u, v, size, products)
-      return 1 - products[0] / (norm(products[1]) * norm(products[2]))
+      return Self.distance(products: (products[0], products[1], products[2]))
     case .perPixel:
       let channels = architecture.channels(ofScale: scale)
       let pixels = size / channels
@@ -91,5 +91,11 @@ final class LossFunction {
     products + 3 * (3 * image + scale - 1)
   }
 
-  private func norm(_ squares: Double) -> Double { max(squares.squareRoot(), Double(Self.leastNorm)) }
+  /// One minus the cosine of u and v.
+  /// - Parameter products: u.v, u.u and v.v.
+  static func distance(products: (Double, Double, Double)) -> Double {
+    1 - products.0 / (norm(products.1) * norm(products.2))
+  }
+
+  private static func norm(_ squares: Double) -> Double { max(squares.squareRoot(), Double(leastNorm)) }
 }

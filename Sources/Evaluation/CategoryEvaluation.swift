@@ -27,16 +27,16 @@ public struct CategoryEvaluation {
     self.categories = try communicator.agree {
       if let categories { return categories }
       let tested = try MVTecDataSet.testedCategories(in: options.data)
-      let chosen = tested.filter { isFolder("\(options.checkpoint)/\($0)") }
+      let chosen = tested.filter { isFolder("\(options.detector.checkpoint)/\($0)") }
       guard !chosen.isEmpty else {
         throw Failure(
-          .badData, "\(options.checkpoint): holds no run of a category of \(options.data)",
+          .badData, "\(options.detector.checkpoint): holds no run of a category of \(options.data)",
           hint: "expected are RUNS/NAME, which rd-train wrote to, and DIR/NAME/test; the categories are "
             + (tested.isEmpty ? "none" : tested.joined(separator: ", ")))
       }
       let without = tested.filter { !chosen.contains($0) }
       if !without.isEmpty {
-        console.say("warning: \(without.joined(separator: ", ")): no run in \(options.checkpoint); left out")
+        console.say("warning: \(without.joined(separator: ", ")): no run in \(options.detector.checkpoint); left out")
       }
       return chosen
     }
@@ -82,7 +82,7 @@ public struct CategoryEvaluation {
 
   private func evaluate(_ category: String) throws -> Evaluation {
     var options = options
-    options.checkpoint += "/\(category)"
+    options.detector.checkpoint += "/\(category)"
     options.category = category
     options.output += "/\(category)"
     return try Evaluator(options, over: communicator, console: console).evaluate()

@@ -10,6 +10,7 @@ import Metrics
 import Network
 import Numerics
 import Reports
+import Scoring
 import Synchronization
 import Training
 
@@ -21,12 +22,10 @@ public final class Evaluator {
   private let options: EvaluationOptions
   private let communicator: any Communicator
   private let console: Console
-  private let checkpoint: CheckpointFile
-  private let checkpointName: String
+  private let trained: TrainedDetector
+  private let normals: KnownNormals
   private let images: TestImages
-  private let extractor: FeatureExtractor
-  private let detector: Detector
-  private let team: ThreadTeam
+  private var team: ThreadTeam { trained.team }
   private var side: Int { images.side }
 
   /// Collective.
@@ -35,44 +34,16 @@ public final class Evaluator {
     self.options = options
     self.communicator = communicator
     self.console = console
-    try communicator.comparePrograms()
-    (checkpoint, checkpointName) = try communicator.agree {
-      try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
-    }
-    let (checkpoint, checkpointName) = (checkpoint, checkpointName)
-    let record = checkpoint.record
-    try communicator.compareAcrossRanks(
-      "\(checkpointName), \(record.step) steps, last loss \(record.lossHistory.last ?? .nan)",
-      what: "the checkpoint",
-      hint: "is a training still writing? Name the checkpoint instead of the folder")
-    let configuration = try communicator.agree {
-      try TrainingConfiguration(data: "", teacher: "", output: "")
-        .restored(from: record.configuration, file: checkpointName)
-    }
-    let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
-    let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
-    try communicator.compareAcrossRanks(names, what: "the test images")
-
-    let architecture = Architecture(configuration.model)
-    images = TestImages(entries, side: architecture.model.imageSize, over: communicator)
-    let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
-    self.team = team
+    let trained = try TrainedDetector(options.detector, over: communicator, console: console)
+    self.trained = trained
     do {
-      let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
-      try compareArithmetic(engine, over: communicator)
-      (extractor, detector) = try communicator.agree {
-        let weights = try teacher(of: checkpoint, named: checkpointName, given: options.teacher, for: architecture)
-        return (
-          FeatureExtractor(
-            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            team: team),
-          try Detector(
-            architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
-        )
-      }
+      normals = try communicator.agree { try KnownNormals(trained, options.detector) }
+      let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
+      let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
+      try communicator.compareAcrossRanks(names, what: "the test images")
+      images = TestImages(entries, side: trained.side, over: communicator)
     } catch {
-      team.finish()
+      trained.team.finish()
       throw error
     }
   }
@@ -83,56 +54,24 @@ public final class Evaluator {
   @discardableResult
   public func evaluate() throws -> Evaluation {
     defer { team.finish() }
-    let (maps, pixels) = try communicator.agree {
+    let maps = try communicator.agree {
       try makeFolder("\(options.output)/maps")
-      return (
-        try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator),
-        try PixelStore(
-          width: side, height: side, parts: images.parts, memory: options.pixelMemory, folder: options.output)
-      )
+      return try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator)
     }
-    let own = try communicator.agree { try scoreOwnImages(maps, pixels) }
-    let findings = try communicator.allGather(values: own)
-    let evaluation = try evaluation(findings, pixels)
-    let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(findings) })
-    try communicator.agree { try drawOwnImages(maps, pictures) }
-    let rows = zip(images.entries, findings).map { entry, finding in
-      ScoreTable.Row(
-        path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
-        scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] })
-    }
-    let cases = try collect(maps, rows, pictures)
-    try writeResults(findings, rows, evaluation, cases)
-    return evaluation
-  }
-
-  // MARK: This rank's images
-
-  /// From normalised pictures to scores.
-  private var inferenceSeconds = 0.0
-
-  private func scoreOwnImages(_ maps: MapScratch, _ pixels: PixelStore) throws -> [ImageFinding] {
-    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.imagesAtATime)
-    let own = images.own
-    var findings: [ImageFinding] = []
-    for start in stride(from: own.lowerBound, to: own.upperBound, by: FeatureExtractor.imagesAtATime) {
-      let part = start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)
-      try extractor.read(part.map { images.entries[$0].image.path })
-      let began = ContinuousClock.now
-      try extractor.extract(part.count, into: features)
-      let detections = try detector.detect(features.features, images: part.count)
-      inferenceSeconds += (ContinuousClock.now - began).seconds
-      let masks = try team.map(part.count) { try images.mask(of: start + $0) }
-      findings += try team.map(part.count) { try ImageFinding(detections[$0], mask: masks[$0], side: side) }
-      for (image, (detection, mask)) in zip(part, zip(detections, masks)) {
+    let outcome = try TestScoring(images, trained.extractor, trained.detector, over: communicator, console: console)
+      .score(pixelMemory: options.pixelMemory, scratchIn: options.output) { image, detection in
         try maps.write(detection.map, of: image)
-        let kind = images.part(of: image)
-        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask, part: kind) }
       }
-      console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
-    }
-    return findings
+    let threshold = normals.threshold(options.threshold, f1: outcome.evaluation.overall.imageF1MaxThreshold)
+    let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(outcome.findings) })
+    try communicator.agree { try drawOwnImages(maps, pictures) }
+    let rows = rows(outcome.findings, threshold)
+    let cases = try collect(maps, rows, pictures)
+    try writeResults(outcome, rows, threshold, cases)
+    return outcome.evaluation
   }
+
+  // MARK: Pictures
 
   private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
     for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
@@ -157,27 +96,22 @@ public final class Evaluator {
     try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
   }
 
-  /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
-  /// the middle: so normal images look normal even where nothing else is in the set.
+  /// One scale for the whole set.
   private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
-    let lowest = Double(findings.map(\.lowest).min() ?? 0)
-    let highest = Double(findings.map(\.highest).max() ?? 0)
-    guard let normal = checkpoint.record.normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
-    let usual = options.scales.scales.reduce(0.0) { sum, scale in
-      let statistics = normal.scales[scale.rawValue - 1]
-      return sum + (statistics.quantiles.first { $0.probability == 0.5 }?.value ?? statistics.mean)
-    }
-    let normalHighest = options.scales == .all ? normal.imageScore.maximum : usual
-    return try HeatMapScale(low: usual, high: max(highest, usual + 2 * (normalHighest - usual), usual))
+    try normals.heatMapScale(
+      options.detector.scales, lowest: Double(findings.map(\.lowest).min() ?? 0),
+      highest: Double(findings.map(\.highest).max() ?? 0))
   }
 
   // MARK: Results
 
-  private func evaluation(_ findings: [ImageFinding], _ pixels: PixelStore) throws -> Evaluation {
-    let metrics = try pixels.metrics(over: communicator)
-    return try communicator.agree {
-      try Evaluation(
-        images: findings.enumerated().map(images.result(of:_:)), kinds: images.kinds, pixels: metrics)
+  private func rows(_ findings: [ImageFinding], _ threshold: DecisionThreshold?) -> [ScoreTable.Row] {
+    zip(images.entries, findings).map { entry, finding in
+      ScoreTable.Row(
+        path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
+        scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] },
+        verdict: threshold.map { Verdict($0.isReached(by: finding.score)) },
+        pValue: normals.scores?.pValue(of: finding.score))
     }
   }
 
@@ -191,7 +125,7 @@ public final class Evaluator {
       communicator.rank > 0
         ? nil
         : try MapArchive(
-          path: "\(options.output)/maps/maps.h5", size: side, scales: options.scales.scales.map(\.rawValue),
+          path: "\(options.output)/maps/maps.h5", size: side, scales: options.detector.scales.scales.map(\.rawValue),
           producer: versionText(tool: "rd-eval"))
     }
     let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
@@ -219,26 +153,33 @@ public final class Evaluator {
   }
 
   private func writeResults(
-    _ findings: [ImageFinding], _ rows: [ScoreTable.Row], _ evaluation: Evaluation,
+    _ outcome: TestScoring.Outcome, _ rows: [ScoreTable.Row], _ threshold: DecisionThreshold?,
     _ cases: [Int: EvaluationReport.Case]
   ) throws {
-    let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
+    let findings = outcome.findings
+    let seconds = try communicator.allGather(values: [outcome.seconds]).reduce(0, +) / Double(findings.count)
     let memory = try communicator.allGather(values: [ProcessMemory.peak]).max()
-    let warnings = images.warnings(findings)
+    let verdicts = threshold.map { threshold in
+      VerdictSummary(threshold, images: findings.enumerated().map(images.result(of:_:)))
+    }
+    let warnings =
+      images.warnings(findings) + normals.warnings
+      + (threshold?.warnings ?? ["no verdicts: " + (normals.absence ?? "the test set has no F1")])
     try communicator.agree {
       guard communicator.rank == 0 else { return }
-      try ScoreTable.write(rows, to: "\(options.output)/scores.csv")
+      try ScoreTable.write(rows, threshold: threshold?.source, to: "\(options.output)/scores.csv")
       let anomalous = rows.count(where: \.isAnomalous)
       let summary = EvaluationSummary(
-        category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
-        step: checkpoint.record.step, evaluation: evaluation,
-        images: .init(normal: rows.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
-        score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings)
+        category: options.category, checkpoint: trained.name, step: trained.record.step,
+        evaluation: outcome.evaluation, images: .init(normal: rows.count - anomalous, anomalous: anomalous),
+        scales: "\(options.detector.scales)", score: options.detector.score.rawValue,
+        inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, verdicts: verdicts, warnings: warnings)
       try summary.write(to: "\(options.output)/metrics.json")
-      try report(summary, evaluation, rows, cases).write(to: "\(options.output)/report.html")
+      try report(summary, outcome.evaluation, rows, cases).write(to: "\(options.output)/report.html")
     }
     warnings.forEach { console.say("warning: \($0)") }
-    console.say(describe(evaluation.overall))
+    if let verdicts { console.say(verdicts.description) }
+    console.say(describe(outcome.evaluation.overall))
     console.say("report.html, metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
   }
 
@@ -246,15 +187,13 @@ public final class Evaluator {
     _ summary: EvaluationSummary, _ evaluation: Evaluation, _ rows: [ScoreTable.Row],
     _ cases: [Int: EvaluationReport.Case]
   ) throws -> EvaluationReport {
-    let record = checkpoint.record
-    let model = detector.architecture.model
-    let highest =
-      options.scales == .all && options.score == .maximum ? record.normalStatistics?.imageScore.maximum : nil
+    let record = trained.record
+    let model = trained.detector.architecture.model
     return EvaluationReport(
-      summary: summary, evaluation: evaluation, images: rows, highestTrainingScore: highest,
-      lossHistory: record.lossHistory, cases: cases,
+      summary: summary, evaluation: evaluation, images: rows, lossHistory: record.lossHistory,
+      cases: cases,
       provenance: [
-        ("Checkpoint", checkpointName), ("SHA-256", try checkpoint.sha256()),
+        ("Checkpoint", trained.path), ("SHA-256", try trained.checkpoint.sha256()),
         ("Training", "\(record.step) steps, \(record.producer)"), ("Fingerprint of its images", record.dataFingerprint),
         ("SHA-256 of the teacher", record.teacherHash),
         ("Test images", options.data + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
@@ -263,7 +202,7 @@ public final class Evaluator {
       ], configuration: record.configuration,
       machine: [
         ("Model", "\(model.backbone.rawValue) at \(model.imageSize) pixels"),
-        ("Arithmetic", "\(options.engine.rawValue), \(options.precision.rawValue)"),
+        ("Arithmetic", "\(options.detector.engine.rawValue), \(options.detector.precision.rawValue)"),
         ("Ranks", "\(communicator.size), of \(team.count) threads"),
       ])
   }

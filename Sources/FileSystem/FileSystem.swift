@@ -114,6 +114,12 @@ public func isFolder(_ path: String) -> Bool {
   return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
 }
 
+/// Whether the name is that of a symbolic link, wherever it leads.
+public func isSymbolicLink(_ path: String) -> Bool {
+  var status = stat()
+  return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+}
+
 /// Whether the name leads to a regular file.
 public func isFile(_ path: String) -> Bool { fileSize(path) != nil }
 

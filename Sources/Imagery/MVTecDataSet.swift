@@ -1,5 +1,6 @@
 import Diagnostics
 import FileSystem
+import RandomStreams
 
 /// A picture of a data set.
 public struct ImageEntry: Sendable, Equatable {
@@ -19,6 +20,26 @@ public struct ImageManifest: Sendable, Equatable {
     var hash = SHA256()
     for image in images { hash.update("\(image.relativePath)\0\(image.byteCount)\n") }
     return hash.hexDigest()
+  }
+
+  /// Some of the pictures, each in its place in the order.
+  func holding(_ numbers: some Sequence<Int>) -> ImageManifest {
+    ImageManifest(root: root, images: numbers.sorted().map { images[$0] })
+  }
+
+  /// Holds a share of the pictures out of training: which is a matter of the seed and of how many there are.
+  /// - Parameter fraction: from 0, for none, to below 1; where it is above 0, at least one picture is held out.
+  /// - Throws: `Failure` of `.configuration` where none is left to train on.
+  public func holdingOut(_ fraction: Double, seed: UInt64) throws -> (training: ImageManifest, heldOut: ImageManifest) {
+    let count = fraction > 0 ? max(Int((fraction * Double(images.count)).rounded()), 1) : 0
+    guard count < images.count else {
+      throw Failure(
+        .configuration, "a share of \(fraction) of \(images.count) images leaves none to train on",
+        hint: "choose a smaller --validation-fraction")
+    }
+    var random = SplitMix64(seed, name: "validation")
+    let order = random.shuffled(Array(images.indices))
+    return (holding(order[count...]), holding(order[..<count]))
   }
 }
 
@@ -93,7 +114,7 @@ public enum MVTecDataSet {
 
   private static func images(in part: String, of root: String) throws -> [ImageEntry] {
     try namesInFolder("\(root)/\(part)").compactMap { name in
-      guard let point = name.lastIndex(of: "."), extensions.contains(name[point...].lowercased()) else { return nil }
+      guard isPicture(name) else { return nil }
       let path = "\(root)/\(part)/\(name)"
       if isFolder(path) { return nil }
       guard let byteCount = fileSize(path) else {
@@ -113,6 +134,12 @@ public enum MVTecDataSet {
 
   private static func noPictures(in place: String) -> Failure {
     Failure(.badData, "\(place): no pictures", hint: "pictures are files that end in .png, .jpg or .jpeg")
+  }
+
+  /// Whether a file of this name is taken for a picture.
+  public static func isPicture(_ name: String) -> Bool {
+    guard let point = name.lastIndex(of: ".") else { return false }
+    return extensions.contains(name[point...].lowercased())
   }
 
   private static let extensions: Set<String> = [".png", ".jpg", ".jpeg"]

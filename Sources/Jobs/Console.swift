@@ -35,18 +35,19 @@ public final class Console: Sendable {
   }
 
   /// How far a run is. Most calls show nothing; the last one (`done == total`) always does.
-  public func progress(_ done: Int, of total: Int, _ text: @autoclosure () -> String) {
+  /// - Parameter total: nil where the end is not known: then there is no bar.
+  public func progress(_ done: Int, of total: Int?, _ text: @autoclosure () -> String) {
     guard isShown else { return }
     state.withLock { state in
       let now = ContinuousClock.now
-      if let last = state.last, now - last < interval, done < total { return }
-      state.last = done < total ? now : nil
+      if let last = state.last, now - last < interval, done != total { return }
+      state.last = done == total ? nil : now
       if isTerminal {
-        let width = 30
-        let filled = total > 0 ? width * done / total : width
+        let width = total == nil ? 0 : 30
+        let filled = total.map { $0 > 0 ? width * min(done, $0) / $0 : width } ?? 0
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-        write("\r\u{1B}[K\(bar) \(prefix)\(text())" + (done == total ? "\n" : ""))
-        state.hasBar = done < total
+        write("\r\u{1B}[K\(bar)\(bar.isEmpty ? "" : " ")\(prefix)\(text())" + (done == total ? "\n" : ""))
+        state.hasBar = done != total
       } else {
         write(prefix + text() + "\n")
       }

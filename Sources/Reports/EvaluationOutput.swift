@@ -32,12 +32,15 @@ public struct EvaluationSummary: Encodable, Sendable {
   /// From the normalised picture to the score; nil where it was not measured.
   public var inferenceSecondsPerImage: Double?
   public var peakMemoryBytes: Int?
+  /// What a threshold makes of the test set; nil where there is none.
+  public var verdicts: VerdictSummary?
   /// What makes the numbers less than they seem: defects that vanished in resizing, anomalous images without a mask.
   public var warnings: [String]
 
   public init(
     category: String?, checkpoint: String, step: Int?, evaluation: Evaluation, images: ImageCounts, scales: String,
-    score: String, inferenceSecondsPerImage: Double? = nil, peakMemoryBytes: Int? = nil, warnings: [String] = []
+    score: String, inferenceSecondsPerImage: Double? = nil, peakMemoryBytes: Int? = nil,
+    verdicts: VerdictSummary? = nil, warnings: [String] = []
   ) {
     self.category = category
     self.checkpoint = checkpoint
@@ -49,11 +52,12 @@ public struct EvaluationSummary: Encodable, Sendable {
     self.score = score
     self.inferenceSecondsPerImage = inferenceSecondsPerImage
     self.peakMemoryBytes = peakMemoryBytes
+    self.verdicts = verdicts
     self.warnings = warnings
   }
 
   private enum CodingKeys: String, CodingKey {
-    case category, checkpoint, step, images, scales, score, warnings
+    case category, checkpoint, step, images, scales, score, verdicts, warnings
     case perDefect = "per_defect"
     case inferenceSecondsPerImage = "inference_seconds_per_image"
     case peakMemoryBytes = "peak_memory_bytes"
@@ -72,6 +76,7 @@ public struct EvaluationSummary: Encodable, Sendable {
     try container.encode(score, forKey: .score)
     try container.encode(inferenceSecondsPerImage, forKey: .inferenceSecondsPerImage)
     try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
+    try container.encode(verdicts, forKey: .verdicts)
     try container.encode(warnings, forKey: .warnings)
   }
 
@@ -81,6 +86,13 @@ public struct EvaluationSummary: Encodable, Sendable {
   public func write(to path: String) throws {
     try writeJSON(self, to: path)
   }
+}
+
+/// What a threshold makes of an image.
+public enum Verdict: String, Codable, Sendable {
+  case normal, anomalous
+
+  public init(_ isAnomalous: Bool) { self = isAnomalous ? .anomalous : .normal }
 }
 
 /// The scores of a test set, one image a line, as the file `scores.csv` says them.
@@ -95,25 +107,38 @@ public enum ScoreTable {
     /// The largest values of M1, M2 and M3 before they are brought to the image's size; nil where a scale was not
     /// computed.
     public var scaleMaxima: [Double?]
+    /// Nil where there is no threshold.
+    public var verdict: Verdict?
+    /// The probability that a normal image scores as high; nil where that is not known.
+    public var pValue: Double?
 
-    public init(path: String, kind: String, isAnomalous: Bool, score: Double, scaleMaxima: [Double?]) {
+    public init(
+      path: String, kind: String, isAnomalous: Bool, score: Double, scaleMaxima: [Double?], verdict: Verdict? = nil,
+      pValue: Double? = nil
+    ) {
       precondition(scaleMaxima.count == 3, "\(scaleMaxima.count) scales")
       self.path = path
       self.kind = kind
       self.isAnomalous = isAnomalous
       self.score = score
       self.scaleMaxima = scaleMaxima
+      self.verdict = verdict
+      self.pValue = pValue
     }
   }
 
-  static let header = ["path", "label", "anomalous", "score", "max_m1", "max_m2", "max_m3"]
+  /// A verdict that the test labels had a part in says so.
+  static func header(_ threshold: DecisionThreshold.Source?) -> [String] {
+    let verdict = threshold == .f1OfTestLabels ? "verdict_by_f1_of_test_labels" : "verdict"
+    return ["path", "label", "anomalous", "score", "max_m1", "max_m2", "max_m3", verdict, "p_value"]
+  }
 
   /// Writes the table in the rows' order, quoted as RFC 4180 asks, lines ending in LF. Numbers have all their digits:
   /// reading one back gives the same one. The file is there whole or not at all.
   /// - Throws: `Failure` of `.inputOutput` where it cannot be written, of `.internalError` for a number that is not
   ///   finite.
-  public static func write(_ rows: [Row], to path: String) throws {
-    var text = header.joined(separator: ",") + "\n"
+  public static func write(_ rows: [Row], threshold: DecisionThreshold.Source? = nil, to path: String) throws {
+    var text = header(threshold).joined(separator: ",") + "\n"
     for row in rows {
       for number in [row.score] + row.scaleMaxima.compactMap({ $0 }) where !number.isFinite {
         throw Failure(
@@ -122,7 +147,8 @@ public enum ScoreTable {
       }
       let fields =
         [csvField(row.path), csvField(row.kind), row.isAnomalous ? "1" : "0", "\(row.score)"]
-        + row.scaleMaxima.map { $0.map { "\($0)" } ?? "" }
+        + row.scaleMaxima.map { $0.map { "\($0)" } ?? "" } + [row.verdict?.rawValue ?? ""]
+        + [row.pValue.map { "\($0)" } ?? ""]
       text += fields.joined(separator: ",") + "\n"
     }
     try writeFile(path, bytes: Array(text.utf8))
@@ -135,6 +161,7 @@ public enum ScoreTable {
       throw Failure(.badData, "\(path): text that is not UTF-8")
     }
     let records = try csvRecords(text, path: path)
+    let header = header(nil)
     let columns = try header.prefix(4).map { name in
       guard let column = records.first?.firstIndex(of: name) else {
         throw Failure(.badData, "\(path): has no column \(name)", hint: "expected is a table that rd-eval wrote")
@@ -147,7 +174,7 @@ public enum ScoreTable {
       else { throw Failure(.badData, "\(path): record \(index + 2) is damaged", hint: "run rd-eval again") }
       return Row(
         path: record[columns[0]], kind: record[columns[1]], isAnomalous: record[columns[2]] == "1", score: score,
-        scaleMaxima: header.suffix(3).map { name in records[0].firstIndex(of: name).flatMap { Double(record[$0]) } })
+        scaleMaxima: header[4...6].map { name in records[0].firstIndex(of: name).flatMap { Double(record[$0]) } })
     }
   }
 }

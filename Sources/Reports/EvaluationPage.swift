@@ -102,13 +102,10 @@ extension EvaluationReport {
       if let threshold = summary.metrics.imageF1MaxThreshold {
         " The threshold shown is the one with the best F1 on this test set: it was chosen with the labels, and says nothing of other images."
         element("br")
-        "F1-max threshold \(String(format: "%.4f", threshold))"
-        if let highestTrainingScore {
-          ", highest score of a training image \(String(format: "%.4f", highestTrainingScore))"
-        }
-        "."
+        "F1-max threshold \(String(format: "%.4f", threshold))."
       }
     }
+    if let verdicts = summary.verdicts { element("p") { verdicts.description } }
     charts([scoreHistogram] + curves)
   }
 

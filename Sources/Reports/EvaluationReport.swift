@@ -37,8 +37,6 @@ public struct EvaluationReport: Sendable {
   public var evaluation: Evaluation
   /// All images of the test set.
   public var images: [ScoreTable.Row]
-  /// The highest score of the normal images that were trained on, where it is known.
-  public var highestTrainingScore: Double?
   /// The loss of each training step.
   public var lossHistory: [Double]
   /// Pictures of the images that `Gallery` chose, by their numbers.
@@ -51,14 +49,13 @@ public struct EvaluationReport: Sendable {
   public var machine: [(name: String, value: String)]
 
   public init(
-    summary: EvaluationSummary, evaluation: Evaluation, images: [ScoreTable.Row], highestTrainingScore: Double?,
+    summary: EvaluationSummary, evaluation: Evaluation, images: [ScoreTable.Row],
     lossHistory: [Double], cases: [Int: Case], provenance: [(name: String, value: String)], configuration: String,
     machine: [(name: String, value: String)]
   ) {
     self.summary = summary
     self.evaluation = evaluation
     self.images = images
-    self.highestTrainingScore = highestTrainingScore
     self.lossHistory = lossHistory
     self.cases = cases
     self.provenance = provenance

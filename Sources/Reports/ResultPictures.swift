@@ -51,6 +51,56 @@ public struct ResultPictures: Sendable {
     return try contactSheet(parts, columns: parts.count, gap: max(2, image.width / 64))
   }
 
+  /// The image, and beside it the image with its heat map and an outline around its regions, under a bar that says the verdict: plain where
+  /// the image is normal, hazard stripes where it is anomalous.
+  ///
+  /// The longer side of each is between 512 and 1024 pixels.
+  /// - Parameters:
+  ///   - regions: `side` x `side` pixels over the whole image, row by row.
+  ///   - extent: the value that pixels of regions have at least.
+  /// - Throws: as `overlay`.
+  public func verdict(
+    image: Raster, map: [Float], side: Int, regions: [Bool], extent: Double, isAnomalous: Bool
+  ) throws -> Raster {
+    let longer = max(image.width, image.height)
+    let size = min(max(longer, 512), 1024)
+    func scaled(_ length: Int) -> Int { max(1, length * size / longer) }
+    let image = image.resized(width: scaled(image.width), height: scaled(image.height))
+    let overlay = Self.outlined(
+      try overlay(image: image, map: map, side: side),
+      inside: Self.enlarged(regions, map: map, side: side, extent: extent, width: image.width, height: image.height))
+    let gap = max(2, size / 64)
+    let panel = try contactSheet([image, overlay], columns: 2, gap: gap)
+    var picture = Raster(width: panel.width, height: panel.height + 3 * gap, channels: 3, filledWith: 255)
+    for y in 0..<2 * gap {
+      for x in 0..<panel.width {
+        let isStriped = isAnomalous && (x + y) / (2 * gap) % 2 == 1
+        let color = isStriped ? SIMD3(0, 0, 0) : isAnomalous ? Self.anomalousColor : Self.normalColor
+        for channel in 0..<3 { picture.pixels[3 * (y * panel.width + x) + channel] = color[channel] }
+      }
+    }
+    picture.pixels.replaceSubrange((9 * gap * panel.width)..., with: panel.pixels)
+    return picture
+  }
+
+  /// Regions of a map at the size of a picture, their edges smooth.
+  private static func enlarged(
+    _ regions: [Bool], map: [Float], side: Int, extent: Double, width: Int, height: Int
+  ) -> [Bool] {
+    // Between the pixels of a region and those around it the value is that of the edge somewhere.
+    let around = grown(regions, width: side, height: side)
+    let (columns, rows) = (Sampling(from: side, to: width), Sampling(from: side, to: height))
+    return (0..<width * height).map { index in
+      let (x, y) = (index % width, index / width)
+      return around[y * side / height * side + x * side / width]
+        && sample(map, side: side, row: rows.points[y], column: columns.points[x]) >= extent
+    }
+  }
+
+  /// Told apart by color-blind people too (M. Okabe, K. Ito, 2008).
+  private static let normalColor = SIMD3<UInt8>(0, 158, 115)
+  private static let anomalousColor = SIMD3<UInt8>(230, 159, 0)
+
   /// The image with an outline around the defect: on the pixels just outside, so that small defects stay visible, and
   /// around it a darkened one.
   /// - Parameters:
@@ -65,6 +115,12 @@ public struct ResultPictures: Sendable {
       let row = y * side / height * side
       for x in 0..<width { inside[y * width + x] = mask[row + x * side / width] }
     }
+    return outlined(image, inside: inside)
+  }
+
+  /// - Parameter inside: pixels of the image.
+  private static func outlined(_ image: Raster, inside: [Bool]) -> Raster {
+    let (width, height) = (image.width, image.height)
     // One pixel thick at the usual sizes, thicker where the picture is large.
     let thickness = max(1, (min(width, height) + 128) / 256)
     func grown(_ region: [Bool]) -> [Bool] {

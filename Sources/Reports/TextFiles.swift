@@ -17,7 +17,7 @@ func writeJSON(_ value: some Encodable, to path: String) throws {
 }
 
 /// A field of a CSV file, quoted where RFC 4180 asks for it.
-func csvField(_ field: String) -> String {
+public func csvField(_ field: String) -> String {
   // By bytes: in Swift "\r\n" is one character, which is neither "\r" nor "\n".
   let special = Set(",\"\r\n".utf8)
   return field.utf8.contains(where: special.contains) ? "\"\(field.replacing("\"", with: "\"\""))\"" : field

@@ -38,6 +38,7 @@ extension TrainingConfiguration {
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
     try configuration.requireResumableCategories()
+    try configuration.requireEvaluable()
     return configuration
   }
 
@@ -64,9 +65,12 @@ extension TrainingConfiguration {
   /// - Throws: ``Failure`` `.badData` if the text is not a checkpoint's.
   public func restored(from checkpointText: String, file: String) throws -> TrainingConfiguration {
     let computation = Key.allCases.filter(\.definesComputation)
-    var reader = ConfigurationReader(self)
+    var start = self
+    // Older checkpoints held nothing out and do not say so.
+    start.validationFraction = 0
+    var reader = ConfigurationReader(start)
     reader.read(toml: checkpointText, file: file, keys: computation)
-    reader.require(computation) { "\(file): '\($0.rawValue)' is missing" }
+    reader.require(computation.filter { $0 != .validationFraction }) { "\(file): '\($0.rawValue)' is missing" }
     return try reader.result(.badData, hint: "the checkpoint was written by another version of rd-train, or is damaged")
   }
 

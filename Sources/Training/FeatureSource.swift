@@ -3,6 +3,7 @@ import Diagnostics
 import Distillation
 import Imagery
 import Numerics
+import Scoring
 
 /// The teacher's features of this rank's training images. There is no augmentation, so they are the same in every epoch: they are computed
 /// once, and kept as far as the memory goes.

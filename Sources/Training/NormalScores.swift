@@ -5,14 +5,21 @@ import Distillation
 import Jobs
 import Metrics
 import Numerics
+import Scoring
 
 extension Trainer {
-  /// Scores all normal images with the present student, each rank its own, and takes the statistics of all of them. Collective.
+  /// Scores normal images with the present student, each rank its share of those held out, or its own of the training where none are, and
+  /// takes the statistics of all of them. Collective.
+  /// - Returns: the statistics, and the mean loss of the images.
   /// - Throws: `Failure(.stoppedResumable)` where the run is to stop, and what reading the images throws.
-  func measureNormalImages() throws -> NormalStatistics {
-    let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+  func measureNormalImages() throws -> (statistics: NormalStatistics, loss: Double) {
+    let areHeldOut = !inputs.heldOut.images.isEmpty
+    let source = areHeldOut ? heldOut : source
+    let own =
+      areHeldOut
+      ? Array(inputs.heldOutImages(of: communicator)) : shards.flatMap { order.order(ofShard: $0, epoch: 0) }
     let capacity = FeatureExtractor.imagesAtATime
-    let detections: [(score: Double, scaleMaps: [[Float]])] = try communicator.agree {
+    let findings: [NormalFinding] = try communicator.agree {
       let detector = try Detector(architecture, student: student.tensors, engine: engine, capacity: capacity)
       let features = FeatureBuffer(architecture, images: capacity)
       return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
@@ -21,20 +28,46 @@ extension Trainer {
         try source.features(images, into: features)
         console.progress(
           start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
-        return try detector.detect(features.features, images: images.count).map { ($0.score, $0.scaleMaps) }
+        return try detector.detect(features.features, images: images.count).map {
+          NormalFinding($0, side: architecture.model.imageSize)
+        }
       }
     }
-    var imageScores = [Double](repeating: 0, count: manifest.images.count)
+    let count = areHeldOut ? inputs.heldOut.images.count : inputs.manifest.images.count
     let images = try communicator.allGather(values: own)
-    for (image, score) in zip(images, try communicator.allGather(values: detections.map(\.score))) {
-      imageScores[image] = score
+    func ordered(_ value: KeyPath<NormalFinding, Double>) throws -> [Double] {
+      var values = [Double](repeating: 0, count: count)
+      for (image, own) in zip(images, try communicator.allGather(values: findings.map { $0[keyPath: value] })) {
+        values[image] = own
+      }
+      return values
     }
-    return NormalStatistics(
-      imageScore: try ScoreStatistics(imageScores),
-      scales: try (0..<3).map { scale in
-        let values = try communicator.allGather(values: detections.flatMap { $0.scaleMaps[scale] })
-        return try ScoreStatistics(values.lazy.map(Double.init))
-      },
-      imageScores: imageScores)
+    func statistics(_ values: (NormalFinding) -> [Float]) throws -> ScoreStatistics {
+      try ScoreStatistics(communicator.allGather(values: findings.flatMap(values)).lazy.map(Double.init))
+    }
+    let scores = try ordered(\.score)
+    let statistics = NormalStatistics(
+      imageScore: try ScoreStatistics(scores),
+      scales: try (0..<3).map { scale in try statistics { $0.scaleMaps[scale] } },
+      map: try statistics(\.mapSample), imageScores: scores, areHeldOut: areHeldOut)
+    return (statistics, try ordered(\.loss).reduce(0, +) / Double(count))
+  }
+}
+
+/// What is kept of a normal image.
+private struct NormalFinding {
+  let score: Double
+  let loss: Double
+  let scaleMaps: [[Float]]
+  /// Every fourth pixel of every fourth row of the smooth map: as many as at the finest scale.
+  let mapSample: [Float]
+
+  init(_ detection: Detection, side: Int) {
+    score = detection.score
+    loss = detection.loss
+    scaleMaps = detection.scaleMaps
+    mapSample = stride(from: 0, to: side, by: 4).flatMap { row in
+      stride(from: 0, to: side, by: 4).map { detection.map[row * side + $0] }
+    }
   }
 }

@@ -18,6 +18,8 @@ struct RunStart {
   let checkpoint: CheckpointFile?
   /// One for each step done, and none where the run begins.
   let losses: [Double]
+  /// The evaluations in these steps.
+  let history: EvaluationHistory
   /// Steps of the whole run.
   let stepCount: Int
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
@@ -34,7 +36,8 @@ struct RunStart {
     try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
     let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator, teacher: teacher)
     try communicator.compareContents(
-      of: inputs.manifest.images.map { ($0.relativePath, $0.path) }, hosts: communicator.hostNames())
+      of: (inputs.manifest.images + inputs.heldOut.images).map { ($0.relativePath, $0.path) },
+      hosts: communicator.hostNames())
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
       console.say(
         "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
@@ -58,6 +61,10 @@ struct RunStart {
       return start
     }
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
+    let evaluations = try communicator.agree {
+      communicator.rank == 0 ? try EventLog.evaluations(in: run.log, upTo: losses.count) : []
+    }
+    let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
     self.configuration = configuration
@@ -69,7 +76,8 @@ struct RunStart {
     checkpoint = start
     self.losses = losses
     stepCount = min(configuration.epochs * inputs.order.stepsPerEpoch, configuration.maxSteps ?? .max)
-    isComplete = losses.count >= stepCount && isScored
+    self.history = history
+    isComplete = (losses.count >= stepCount || history.isStale) && isScored
   }
 }
 
@@ -115,7 +123,6 @@ private func prepare(
 private func check(
   _ checkpoint: CheckpointRecord, configuration: TrainingConfiguration, _ inputs: TrainingInputs
 ) throws {
-  let manifest = inputs.manifest
   let stored = try configuration.restored(from: checkpoint.configuration, file: "the checkpoint's configuration")
   let conflicts = configuration.compatibility(with: stored).map(\.description)
   let hint = "to begin anew: --resume never, or another --output"
@@ -123,10 +130,10 @@ private func check(
     throw Failure(
       .configuration, "the run cannot go on from its checkpoint: " + conflicts.joined(separator: "; "), hint: hint)
   }
-  guard checkpoint.dataFingerprint == manifest.fingerprint else {
+  guard checkpoint.dataFingerprint == inputs.dataFingerprint else {
     throw Failure(
       .badData,
-      "the run cannot go on from its checkpoint: the images in \(manifest.root) are not those that it began with "
+      "the run cannot go on from its checkpoint: the images in \(inputs.manifest.root) are not those that it began with "
         + "(by names and sizes)", hint: hint)
   }
   guard checkpoint.shardOrder == inputs.order.dealt.map(Int32.init) else {

@@ -26,7 +26,7 @@ extension Trainer {
   /// - Parameter known: what this rank may use; without it, what the ranks that train together find.
   convenience init(_ start: RunStart, placement known: Placement? = nil, stop: StopRequests) throws {
     let (configuration, inputs, communicator) = (start.configuration, start.inputs, start.communicator)
-    let (manifest, order, losses, stepCount) = (inputs.manifest, inputs.order, start.losses, start.stepCount)
+    let (order, losses, stepCount) = (inputs.order, start.losses, start.stepCount)
     let console = start.console
     if !losses.isEmpty {
       console.say("going on from \(start.run.checkpoints)/\(CheckpointStore.name(ofStep: losses.count))")
@@ -60,10 +60,13 @@ extension Trainer {
     // They come from the C library's logarithm and cosine, which need not round alike on all hosts.
     try communicator.compareAcrossRanks(parameters.fingerprint, what: "the weights to start from")
 
-    let source = FeatureSource(rank.extractor, manifest: manifest)
+    let source = FeatureSource(rank.extractor, manifest: inputs.manifest)
+    let heldOut = FeatureSource(rank.extractor, manifest: inputs.heldOut)
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
-      "\(manifest.images.count) images, \(communicator.size) ranks with \(team.count) threads, "
+      "\(inputs.manifest.images.count) images"
+        + (inputs.heldOut.images.isEmpty ? "" : " and \(inputs.heldOut.images.count) held out")
+        + ", \(communicator.size) ranks with \(team.count) threads, "
         + "\(configuration.logicalShards) shards, \(work)")
     if losses.count < stepCount {
       let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
@@ -73,15 +76,14 @@ extension Trainer {
           console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
           try stop.check(reserve: .seconds(5))
         }
+        try heldOut.prepare(Array(inputs.heldOutImages(of: communicator)), bytes: 0) { _ in
+          try stop.check(reserve: .seconds(5))
+        }
       }
     }
     source.isCompleteOnAllRanks = try communicator.allGather([source.isComplete ? 1 : 0]).allSatisfy { $0 == [1] }
 
-    self.init(
-      configuration: configuration, communicator: communicator, console: console, rank: rank,
-      architecture: inputs.architecture, manifest: manifest, order: order, shards: shards, source: source,
-      teacher: inputs.teacher, run: start.run, store: start.store, stop: stop, losses: losses, stepCount: stepCount,
-      isComplete: start.isComplete)
+    self.init(start, rank: rank, shards: shards, source: source, heldOut: heldOut, stop: stop)
     isBuilt = true
   }
 }

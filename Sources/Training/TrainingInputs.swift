@@ -3,12 +3,21 @@ import Diagnostics
 import Distillation
 import Imagery
 import Jobs
+import Numerics
+import Scoring
 
 /// What a run is made of before anything large is built, found to be right and the same on all ranks.
 struct TrainingInputs {
   let architecture: Architecture
   let tree: ShardTree
+  /// The images to train on.
   let manifest: ImageManifest
+  /// Normal images that are not trained on; there may be none.
+  let heldOut: ImageManifest
+  /// Of both, as they are in the data set.
+  let dataFingerprint: String
+  /// What is scored on the way; nil where nothing is.
+  let testImages: TestImages?
   let order: EpochOrder
   let teacher: TeacherWeights
 
@@ -26,10 +35,21 @@ struct TrainingInputs {
     let architecture = Architecture(configuration.model)
     self.architecture = architecture
 
-    manifest = try communicator.agree {
+    let all = try communicator.agree {
       try MVTecDataSet.training(at: configuration.data, category: configuration.category)
     }
-    try communicator.compareAcrossRanks(manifest.fingerprint, what: "the training images (names and sizes)")
+    dataFingerprint = all.fingerprint
+    try communicator.compareAcrossRanks(dataFingerprint, what: "the training images (names and sizes)")
+    (manifest, heldOut) = try communicator.agree {
+      try all.holdingOut(configuration.validationFraction, seed: configuration.seed)
+    }
+    let entries = try communicator.agree {
+      try configuration.evaluationData.map { try MVTecDataSet.test(at: $0, category: configuration.category) }
+    }
+    try communicator.compareAcrossRanks(
+      SHA256.hexDigest(of: (entries ?? []).map(\.image.relativePath).joined(separator: "\n").utf8),
+      what: "the test images")
+    testImages = entries.map { TestImages($0, side: architecture.model.imageSize, over: communicator) }
     let order = EpochOrder(
       images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
       seed: configuration.seed)
@@ -37,6 +57,11 @@ struct TrainingInputs {
     try communicator.agree { try requireNormalizableBatches(order, architecture) }
 
     teacher = try known ?? configuration.readTeacher(over: communicator)
+  }
+
+  /// The numbers of the held-out images that a rank scores.
+  func heldOutImages(of communicator: any Communicator) -> Range<Int> {
+    evenRange(communicator.rank, of: communicator.size, count: heldOut.images.count)
   }
 }
 

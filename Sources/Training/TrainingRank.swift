@@ -2,6 +2,7 @@ import Collectives
 import Distillation
 import Network
 import Numerics
+import Scoring
 
 /// What a rank trains with, all of its large memory but the kept features. Training and planning build the same.
 struct TrainingRank {

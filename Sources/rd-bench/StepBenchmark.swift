@@ -3,6 +3,7 @@ import Distillation
 import Jobs
 import Network
 import Numerics
+import Scoring
 import Training
 
 /// rd-train's step on random images, without its files.

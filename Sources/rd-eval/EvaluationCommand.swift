@@ -4,13 +4,14 @@ import Diagnostics
 import Distillation
 import Evaluation
 import Jobs
+import Metrics
 import Training
 
 /// `rd-eval evaluate`, or rd-eval where nothing is named.
 struct EvaluationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Scores test images with a trained checkpoint and measures how well that finds the defects.",
+    abstract: "Scores the images of a test set and measures how well that finds the defects.",
     usage: """
       rd-eval RUN_OR_CHECKPOINT --data DIR [--category NAME] --output OUT [options]
       mpirun -n 8 rd-eval RUN_OR_CHECKPOINT --data DIR --output OUT
@@ -25,12 +26,7 @@ struct EvaluationCommand: ParsableCommand {
       table.json, table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
       """)
 
-  @Argument(
-    help: """
-      The folder that rd-train wrote to, whose newest valid checkpoint is taken, or a checkpoint. For several categories the folder that holds one such \
-      folder for each.
-      """)
-  var checkpoint: String
+  @OptionGroup var detector: DetectorArguments
 
   @Option(
     help: ArgumentHelp("folder of the data set, in the layout of MVTec AD", valueName: "folder"), completion: .directory
@@ -45,42 +41,20 @@ struct EvaluationCommand: ParsableCommand {
   @Option(help: ArgumentHelp("folder for the results", valueName: "folder"), completion: .directory)
   var output: String
 
-  @Option(
-    help: ArgumentHelp("the teacher's weights, where the checkpoint holds only their hash", valueName: "file"),
-    completion: .file())
-  var teacher: String?
+  @OptionGroup var threshold: ThresholdArguments
 
   @Option(
     help: ArgumentHelp(
-      "the scales whose maps are added: \(ScoredScales.accepted.joined(separator: ", "))", valueName: "scales"))
-  var scales = "M1+M2+M3"
-
-  @Option(
-    help: ArgumentHelp("an image's score: the largest value of its map (max), or the sum (sum)", valueName: "name"))
-  var score = "max"
-
-  @Option(help: ArgumentHelp("what computes the convolutions: vector or openblas", valueName: "name"))
-  var engine = "vector"
-
-  @Option(help: ArgumentHelp("what its factors are rounded to: fp32 or bf16", valueName: "name"))
-  var precision = "fp32"
-
-  @Option(
-    help: ArgumentHelp(
-      "threads of a rank (default: the allowed cores, divided by the ranks that share them)", valueName: "n"))
-  var threads: Int?
+      "where the threshold of verdicts comes from: normals, the checkpoint's normal images, or f1, the best F1 on the test labels (verdicts on this set are then too good)",
+      valueName: "what"))
+  var thresholdFrom = "normals"
 
   func run() throws {
     guard let categories = CategorySelection(category) else {
       throw Failure(.usage, "--category \(category ?? ""): must be a name, different names with commas, or all")
     }
     let options = EvaluationOptions(
-      checkpoint: checkpoint, data: data, category: category, output: output, teacher: teacher,
-      scales: try ScoredScales(scales), score: try word(score, for: "--score"),
-      engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
-    if let threads, !(1...1024).contains(threads) {
-      throw Failure(.usage, "--threads \(threads): must be from 1 to 1024")
-    }
+      try detector.options(), threshold: try thresholdChoice(), data: data, category: category, output: output)
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
       let console = Console(rank: communicator.rank)
@@ -95,12 +69,17 @@ struct EvaluationCommand: ParsableCommand {
     }
   }
 
-  private func word<Word: RawRepresentable & CaseIterable>(_ text: String, for option: String) throws -> Word
-  where Word.RawValue == String {
-    if let word = Word(rawValue: text) { return word }
-    let words = Word.allCases.map(\.rawValue)
-    throw Failure(
-      .usage, "\(option) \(text): must be \(words.joined(separator: " or "))",
-      hint: suggestion(for: text, among: words).map { "did you mean \($0)?" })
+  private func thresholdChoice() throws -> ThresholdChoice {
+    let choice = try threshold.choice()
+    switch try word(thresholdFrom, for: "--threshold-from") as ThresholdOrigin {
+    case .normals: return choice
+    case .f1:
+      guard threshold.falseAlarmRate == nil, threshold.threshold == nil else {
+        throw Failure(.usage, "--threshold-from f1 takes neither --false-alarm-rate nor --threshold")
+      }
+      return .f1OfTestLabels
+    }
   }
 }
+
+private enum ThresholdOrigin: String, CaseIterable { case normals, f1 }

@@ -8,13 +8,15 @@ struct EvaluationTool: ParsableCommand {
     abstract: "Scores images with a trained checkpoint.",
     usage: """
       rd-eval [evaluate] RUN --data DIR [--category NAME] --output OUT [options]
+      rd-eval predict RUN IMAGE_OR_FOLDER... [--output OUT] [options]
       rd-eval compare A B [C ...] [--paper]
       """,
     discussion: """
-      'evaluate' measures how well a labelled test set's defects are found; it is what rd-eval does where no subcommand is named. 'compare' holds such \
-      results against each other. Their options: rd-eval evaluate --help, rd-eval compare --help.
+      'evaluate' measures how well a labelled test set's defects are found; it is what rd-eval does where no subcommand is named. 'predict' judges images of \
+      which nothing is known. 'compare' holds evaluations against each other. Their options: rd-eval evaluate --help and so on. The first two run under mpirun \
+      too, and give the same results there.
       """,
     version: versionText(tool: "rd-eval"),
-    subcommands: [EvaluationCommand.self, CompareCommand.self],
+    subcommands: [EvaluationCommand.self, PredictionCommand.self, CompareCommand.self],
     defaultSubcommand: EvaluationCommand.self)
 }

@@ -51,21 +51,18 @@ import Testing
       state.with { $0.record.lossHistory = other.record.lossHistory }, state.with { $0.record.normalStatistics = nil },
     ]
     let (one, two) = (try #require(state.record.normalStatistics), try #require(other.record.normalStatistics))
-    changed.append(
-      state.with {
-        $0.record.normalStatistics = NormalStatistics(
-          imageScore: two.imageScore, scales: one.scales, imageScores: one.imageScores)
-      })
-    changed.append(
-      state.with {
-        $0.record.normalStatistics = NormalStatistics(
-          imageScore: one.imageScore, scales: one.scales.reversed(), imageScores: one.imageScores)
-      })
-    changed.append(
-      state.with {
-        $0.record.normalStatistics = NormalStatistics(
-          imageScore: one.imageScore, scales: one.scales, imageScores: two.imageScores)
-      })
+    func change(_ body: (inout NormalStatistics) -> Void) {
+      var statistics = one
+      body(&statistics)
+      changed.append(state.with { $0.record.normalStatistics = statistics })
+    }
+    change { $0.imageScore = two.imageScore }
+    change { $0.scales.reverse() }
+    change { $0.imageScores = two.imageScores }
+    change { $0.map = two.map }
+    change { $0.areHeldOut = false }
+    // As in older checkpoints.
+    change { ($0.map, $0.areHeldOut) = (nil, false) }
     for (index, changed) in changed.enumerated() {
       let back = try State(decoding: changed.encoded())
       #expect(back == changed, "change \(index)")

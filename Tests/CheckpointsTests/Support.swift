@@ -112,7 +112,7 @@ private func statistics(seed: UInt64) throws -> NormalStatistics {
   func scores(_ offset: UInt64) -> [Double] { randomNumbers(40, seed: seed + offset).map(Double.init) }
   return NormalStatistics(
     imageScore: try ScoreStatistics(scores(0)), scales: try (1...3).map { try ScoreStatistics(scores($0)) },
-    imageScores: scores(0))
+    map: try ScoreStatistics(scores(4)), imageScores: scores(0), areHeldOut: true)
 }
 
 /// The warnings a store gave.

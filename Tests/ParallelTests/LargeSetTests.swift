@@ -31,7 +31,7 @@ extension ParallelTests {
       let checkpoint = try Workplace.standard().checkpoint(5)
       let evaluations = try LocalCommunicator.run(size: ranks) { communicator in
         var options = EvaluationOptions(
-          checkpoint: checkpoint, data: data, category: "surface", output: folder("out"), threads: 1)
+          DetectorOptions(checkpoint: checkpoint, threads: 1), data: data, category: "surface", output: folder("out"))
         options.pixelMemory = 16 << 10
         return try Evaluator(options, over: communicator, console: Console(rank: 1)).evaluate()
       }

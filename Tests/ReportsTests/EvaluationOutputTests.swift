@@ -42,7 +42,7 @@ import Testing
     let (text, object) = try written(summary)
     let others = [
       "category", "checkpoint", "step", "per_defect", "images", "scales", "score", "inference_seconds_per_image",
-      "peak_memory_bytes", "warnings",
+      "peak_memory_bytes", "verdicts", "warnings",
     ]
     #expect(Set(object.keys) == Set(measures + others))
     #expect(object["category"] as? String == "carpet")
@@ -103,12 +103,14 @@ import Testing
     let score = 0.1 + 0.2
     let text = try table([
       .init(path: "test/good/000.png", kind: "good", isAnomalous: false, score: 2, scaleMaxima: [0.5, 1e-7, nil]),
-      .init(path: "test/hole/1.png", kind: "hole", isAnomalous: true, score: score, scaleMaxima: [1, 1 / 3, 0]),
+      .init(
+        path: "test/hole/1.png", kind: "hole", isAnomalous: true, score: score, scaleMaxima: [1, 1 / 3, 0],
+        verdict: .anomalous, pValue: 1 / 3),
     ])
     let expected = """
-      path,label,anomalous,score,max_m1,max_m2,max_m3
-      test/good/000.png,good,0,2.0,0.5,1e-07,
-      test/hole/1.png,hole,1,0.30000000000000004,1.0,0.3333333333333333,0.0
+      path,label,anomalous,score,max_m1,max_m2,max_m3,verdict,p_value
+      test/good/000.png,good,0,2.0,0.5,1e-07,,,
+      test/hole/1.png,hole,1,0.30000000000000004,1.0,0.3333333333333333,0.0,anomalous,0.3333333333333333
 
       """
     #expect(text == expected)
@@ -121,7 +123,15 @@ import Testing
     ]
     for (name, field) in names {
       let text = try table([.init(path: name, kind: name, isAnomalous: true, score: 1, scaleMaxima: [nil, nil, nil])])
-      #expect(text == ScoreTable.header.joined(separator: ",") + "\n\(field),\(field),1,1.0,,,\n")
+      #expect(text == ScoreTable.header(nil).joined(separator: ",") + "\n\(field),\(field),1,1.0,,,,,\n")
+    }
+  }
+
+  @Test func verdictsOfTheTestLabelsSaySo() throws {
+    try withTemporaryFolder { folder in
+      try ScoreTable.write([], threshold: .f1OfTestLabels, to: "\(folder)/scores.csv")
+      let text = try String(contentsOfFile: "\(folder)/scores.csv", encoding: .utf8)
+      #expect(text.hasSuffix(",verdict_by_f1_of_test_labels,p_value\n"))
     }
   }
 

@@ -32,7 +32,7 @@ import Testing
         category: name, checkpoint: name, step: 3, evaluation: evaluation, images: .init(normal: 2, anomalous: 3),
         scales: "M1", score: "max", inferenceSecondsPerImage: 0.1, peakMemoryBytes: 1 << 30,
         warnings: (0..<30).map { "\(name) \($0)" }),
-      evaluation: evaluation, images: rows, highestTrainingScore: 0.3, lossHistory: [1.5, 0.7, .nan, 0.5],
+      evaluation: evaluation, images: rows, lossHistory: [1.5, 0.7, .nan, 0.5],
       cases: Dictionary(uniqueKeysWithValues: cases.enumerated().map { ($0, $1) }),
       provenance: [("Checkpoint", name)], configuration: name, machine: [("Ranks", name)])
   }

@@ -57,6 +57,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.preset = .paper
     expected.loss = .flattened
     expected.fusion = .concatenation
+    expected.validationFraction = 0.25
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
     expected.epochs = 25
@@ -79,11 +80,16 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.keepCheckpoints = 5
     expected.embedTeacher = false
     expected.statistics = .checkpoint
+    expected.evaluateEvery = .steps(7)
+    expected.evaluationData = "tests"
+    expected.bestBy = .pixelAUROC
+    expected.earlyStop = 3
     let written = try TrainingConfiguration(
       toml: """
         data = "my data"
         category = 'metal nut'
         output = "out"
+        validation_fraction = 0.25
         teacher = "random:7"
         backbone = "resnet18"
         preset = "paper"
@@ -111,11 +117,16 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         keep_checkpoints = 5
         embed_teacher = false
         statistics = "checkpoint"
+        evaluate_every = "7 steps"
+        evaluation_data = "tests"
+        best_by = "pixel_auroc"
+        early_stop = 3
         """, file: "run.toml")
     #expect(written == expected)
 
     let words: [TrainingConfiguration.Key: String] = [
-      .data: "my data", .category: "metal nut", .output: "out", .teacher: "random:7", .backbone: "resnet18",
+      .data: "my data", .category: "metal nut", .output: "out",
+      .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
@@ -123,7 +134,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .endTime: "1900000000",
       .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
       .embedTeacher: "false",
-      .statistics: "checkpoint",
+      .statistics: "checkpoint", .evaluateEvery: "7 steps", .evaluationData: "tests", .bestBy: "pixel_auroc",
+      .earlyStop: "3",
     ]
     #expect(words.count == TrainingConfiguration.Key.allCases.count)
     let typed = try TrainingConfiguration.resolve(file: nil, options: words)
@@ -140,10 +152,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test(arguments: [
-    ("10", TrainingConfiguration.CheckpointInterval.epochs(10)), ("'7'", .epochs(7)), ("'1 epoch'", .epochs(1)),
+    ("10", TrainingConfiguration.Interval.epochs(10)), ("'7'", .epochs(7)), ("'1 epoch'", .epochs(1)),
     ("'10 epochs'", .epochs(10)), ("'500 steps'", .steps(500)), ("'1 step'", .steps(1)),
   ])
-  func checkpointIntervals(written: String, expected: TrainingConfiguration.CheckpointInterval) throws {
+  func intervals(written: String, expected: TrainingConfiguration.Interval) throws {
     let read = try parse("checkpoint_every = \(written)").checkpointEvery
     #expect(read == expected)
   }
@@ -195,7 +207,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
     "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
     "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
-    "category = ''", "category = 'a,,b'", "category = 'a, a'", "category = 'a,..'", "category = 'a,b/c'",
+    "validation_fraction = 1", "evaluate_every = 0", "evaluate_every = 'never'",
+    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "validation_fraction = -0.1", "category = ''",
+    "category = 'a,,b'", "category = 'a, a'",
+    "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
     "category = 1979-05-27", "epochs = { a = 1 }",
   ])
@@ -311,7 +326,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
 
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
-      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
+      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'\n"
+        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -348,6 +364,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   @Test func theCheckpointKnowsOnlyWhatIsComputed() throws {
     #expect(
       try parse("").checkpointText == """
+        validation_fraction = 0.0
         backbone = "wide_resnet50_2"
         loss = "flattened"
         fusion = "concatenation"
@@ -383,11 +400,16 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.keepCheckpoints = 9
     other.embedTeacher = false
     other.statistics = .checkpoint
+    other.evaluateEvery = .epochs(1)
+    other.evaluationData = "d2"
+    other.bestBy = .aupro
+    other.earlyStop = 1
     #expect(one.checkpointText == other.checkpointText)
     #expect(one.compatibility(with: other).isEmpty)
   }
 
   @Test(arguments: [
+    ("validation_fraction = 0.1", "0.0", "0.1"),
     ("backbone = 'resnet18'", "wide_resnet50_2", "resnet18"), ("loss = 'per_pixel'", "flattened", "per_pixel"),
     ("fusion = 'convolution'", "concatenation", "convolution"), ("bottleneck = 'oce'", "mff+oce", "oce"),
     ("image_size = 128", "256", "128"), ("batch_size = 8", "16", "8"), ("learning_rate = 0.001", "0.005", "0.001"),
@@ -420,6 +442,32 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(current.compatibility(with: restored).map(\.key) == [.backbone, .loss, .fusion, .seed])
   }
 
+  /// What an evaluation on the way needs, and is not told.
+  @Test(
+    arguments: [
+      ([.evaluationData: "d"], "evaluation_data is given, and evaluate_every is not"),
+      ([.earlyStop: "3"], "early_stop is given, and evaluate_every is not"),
+      ([.evaluateEvery: "1"], "nothing to evaluate"),
+      ([.evaluateEvery: "1", .validationFraction: "0.1", .bestBy: "aupro"], "best_by is aupro, and evaluation_data"),
+      ([.evaluateEvery: "1", .evaluationData: "d", .earlyStop: "3"], "no normal images are held out"),
+    ] as [([TrainingConfiguration.Key: String], String)])
+  func evaluationsNeedWhatTheyMeasure(options: [TrainingConfiguration.Key: String], message: String) throws {
+    let required: [TrainingConfiguration.Key: String] = [.data: "d", .teacher: "t", .output: "o"]
+    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
+  }
+
+  @Test func olderCheckpointsHeldNothingOut() throws {
+    let configuration = try parse("")
+    let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")
+    #expect(text != configuration.checkpointText)
+    var current = configuration
+    current.validationFraction = 0.1
+    let restored = try current.restored(from: text, file: "step.h5")
+    #expect(
+      restored.validationFraction == 0 && current.compatibility(with: restored).map(\.key) == [.validationFraction])
+  }
+
   @Test(arguments: ["", "seed = 3\n", "garbage", "epochs = 3\n"])
   func whatIsNoCheckpointTextIsRefused(text: String) throws {
     let configuration = try parse("")
@@ -449,6 +497,7 @@ extension TrainingConfiguration {
     func maybe<T>(_ value: T?) -> T? { Bool.random(using: &random) ? value : nil }
     var configuration = TrainingConfiguration(data: path(), teacher: "t" + path(), output: path())
     configuration.category = maybe(path())
+    configuration.validationFraction = Double.random(in: 0..<1, using: &random)
     configuration.backbone = Backbone.allCases.randomElement(using: &random) ?? .resNet18
     configuration.preset = Preset.allCases.randomElement(using: &random) ?? .paper
     configuration.loss = maybe(DistillationLoss.allCases.randomElement(using: &random))
@@ -476,6 +525,10 @@ extension TrainingConfiguration {
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
+    configuration.evaluateEvery = maybe(Bool.random(using: &random) ? .epochs(count()) : .steps(count()))
+    configuration.evaluationData = maybe(path())
+    configuration.bestBy = Criterion.allCases.randomElement(using: &random) ?? .aupro
+    configuration.earlyStop = maybe(count())
     return configuration
   }
 }

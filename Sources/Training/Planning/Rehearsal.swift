@@ -3,6 +3,7 @@ import Distillation
 import Imagery
 import Jobs
 import Numerics
+import Scoring
 import TensorFiles
 
 /// One rank of a planned job: what it trains with, built as in the run itself, and its steps, alone.

@@ -24,14 +24,27 @@ package final class FeatureExtractor {
   /// Decodes, resizes and normalises pictures: the paper's preprocessing.
   /// - Throws: `Failure(.badData)` that names a picture that cannot be read.
   package func read(_ paths: [String]) throws {
-    let (pixels, side) = (pixels.pointer, architecture.model.imageSize)
+    let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
     try team.run(paths.count) { index, _ in
-      try ImageFile.decode(paths[index]).resized(width: side, height: side)
-        .normalized(into: pixels + index * side * side * 3)
+      Self.normalize(try ImageFile.decode(paths[index]), size: size, into: pixels, place: index)
     }
   }
 
-  /// The features of the first `images` pictures that were read, into `target` from image `first` on.
+  /// Resizes and normalises pictures that were decoded.
+  package func take(_ pictures: [Raster]) throws {
+    let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
+    try team.run(pictures.count) { index, _ in
+      Self.normalize(pictures[index], size: size, into: pixels, place: index)
+    }
+  }
+
+  private static func normalize(
+    _ picture: Raster, size: Int, into pixels: UnsafeMutablePointer<Float>, place: Int
+  ) {
+    picture.resized(width: size, height: size).normalized(into: pixels + place * size * size * 3)
+  }
+
+  /// The features of the first `images` pictures that were read or taken, into `target` from image `first` on.
   package func extract(_ images: Int, into target: FeatureBuffer, first: Int = 0) throws {
     guard images > 0 else { return }
     try teacher.forward(pixels.pointer, images: images, into: target, first: first)

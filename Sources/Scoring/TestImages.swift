@@ -5,18 +5,18 @@ import Metrics
 import Numerics
 
 /// The images of a test set, and which of them each rank has.
-struct TestImages {
-  let entries: [TestEntry]
+package struct TestImages: Sendable {
+  package let entries: [TestEntry]
   /// The kinds of defects, in the order of their bytes.
-  let kinds: [String]
+  package let kinds: [String]
   /// The numbers of the images of each rank.
-  let shares: [Range<Int>]
+  package let shares: [Range<Int>]
   /// Of this rank.
-  let own: Range<Int>
+  package let own: Range<Int>
   /// Height and width of maps and masks.
-  let side: Int
+  package let side: Int
 
-  init(_ entries: [TestEntry], side: Int, over communicator: any Communicator) {
+  package init(_ entries: [TestEntry], side: Int, over communicator: any Communicator) {
     self.entries = entries
     self.side = side
     var kinds: [String] = []
@@ -28,25 +28,25 @@ struct TestImages {
   }
 
   /// The parts for the pixels' metrics: the normal images and each kind of defect.
-  var parts: Int { kinds.count + 1 }
+  package var parts: Int { kinds.count + 1 }
 
-  func part(of image: Int) -> Int { kinds.firstIndex(of: entries[image].kind).map { $0 + 1 } ?? 0 }
+  package func part(of image: Int) -> Int { kinds.firstIndex(of: entries[image].kind).map { $0 + 1 } ?? 0 }
 
   /// The defect's pixels at the network's resolution; nil for normal images and where there is no mask.
-  func mask(of image: Int) throws -> [Bool]? {
+  package func mask(of image: Int) throws -> [Bool]? {
     try entries[image].maskPath.map {
       try ImageFile.decodeMask($0).resized(width: side, height: side).binaryMask()
     }
   }
 
-  func result(of image: Int, _ finding: ImageFinding) -> ImageResult {
+  package func result(of image: Int, _ finding: ImageFinding) -> ImageResult {
     let entry = entries[image]
     return ImageResult(
       score: finding.score, defect: entry.isAnomalous ? entry.kind : nil, referenceArea: finding.referenceArea)
   }
 
   /// What makes images count for less than they seem to.
-  func warnings(_ findings: [ImageFinding]) -> [String] {
+  package func warnings(_ findings: [ImageFinding]) -> [String] {
     let anomalous = findings.indices.filter { entries[$0].isAnomalous }
     // A data set without masks has only one thing to be said of it.
     if anomalous.count > 1, anomalous.allSatisfy({ findings[$0].mask == .unknown }) {
@@ -67,20 +67,20 @@ struct TestImages {
 }
 
 /// What is kept of a test image, all but its map.
-struct ImageFinding: BitwiseCopyable {
-  enum Mask: BitwiseCopyable { case unknown, empty, marked }
+package struct ImageFinding: BitwiseCopyable, Sendable {
+  package enum Mask: BitwiseCopyable, Sendable { case unknown, empty, marked }
 
-  let score: Double
+  package let score: Double
   /// The largest values of M1, M2 and M3.
-  let scaleMaxima: SIMD3<Double>
+  package let scaleMaxima: SIMD3<Double>
   /// The ends of the map.
-  let lowest: Float
-  let highest: Float
-  let mask: Mask
+  package let lowest: Float
+  package let highest: Float
+  package let mask: Mask
   /// As of `ImageResult`.
-  let referenceArea: Double??
+  package let referenceArea: Double??
 
-  init(_ detection: Detection, mask: [Bool]?, side: Int) throws {
+  package init(_ detection: Detection, mask: [Bool]?, side: Int) throws {
     score = detection.score
     let maxima = detection.scaleMaps.map { Double($0.max() ?? 0) }
     scaleMaxima = SIMD3(maxima[0], maxima[1], maxima[2])

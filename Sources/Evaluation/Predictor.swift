@@ -1,0 +1,172 @@
+import Collectives
+import Diagnostics
+import Distillation
+import FileSystem
+import Foundation
+import Imagery
+import Jobs
+import Metrics
+import Numerics
+import Reports
+import Scoring
+
+/// What a prediction is told.
+public struct PredictionOptions: Sendable {
+  public var detector: DetectorOptions
+  public var threshold: ThresholdChoice
+  /// How far a region goes: to values of at least this; nil for what one in a thousand pixels of normal images reaches.
+  public var pixelThreshold: Double?
+  /// Where the pictures with heat maps go; nil for none.
+  public var output: String?
+  public var format: PredictionFormat
+
+  public init(
+    _ detector: DetectorOptions, threshold: ThresholdChoice = .falseAlarmRate(0.01), pixelThreshold: Double? = nil,
+    output: String? = nil, format: PredictionFormat = .csv
+  ) {
+    self.detector = detector
+    self.threshold = threshold
+    self.pixelThreshold = pixelThreshold
+    self.output = output
+    self.format = format
+  }
+}
+
+/// Judges pictures one after the other with a checkpoint, each rank its share of those at hand: any number of them, in the memory of a few.
+public final class Predictor {
+  /// How many pictures were judged.
+  public struct Counts: Sendable {
+    public fileprivate(set) var pictures = 0
+    public fileprivate(set) var anomalous = 0
+    public fileprivate(set) var unreadable = 0
+  }
+
+  private let options: PredictionOptions
+  private let communicator: any Communicator
+  private let console: Console
+  private let trained: TrainedDetector
+  private let normals: KnownNormals
+  private let threshold: DecisionThreshold
+  /// Pixels of regions have at least that.
+  private let extent: Double
+  private let pictures: ResultPictures
+  private let features: FeatureBuffer
+  private var side: Int { trained.side }
+
+  /// Collective.
+  /// - Throws: on all ranks the same `Failure` that says what is wrong.
+  public init(_ options: PredictionOptions, over communicator: any Communicator, console: Console) throws {
+    self.options = options
+    self.communicator = communicator
+    self.console = console
+    let trained = try TrainedDetector(options.detector, over: communicator, console: console)
+    self.trained = trained
+    do {
+      (normals, threshold, pictures) = try communicator.agree {
+        let normals = try KnownNormals(trained, options.detector)
+        guard let threshold = normals.threshold(options.threshold) else {
+          throw Failure(
+            .usage, "there is no threshold: \(normals.absence ?? "")", hint: "give one as --threshold")
+        }
+        // Where no normal images are known, the threshold is in the middle of the scale.
+        let size = options.detector.score == .maximum ? 1 : Double(trained.side * trained.side)
+        let scale = try normals.heatMapScale(
+          options.detector.scales, lowest: 0, highest: max(2 * threshold.value / size, 0))
+        return (normals, threshold, ResultPictures(scale: scale))
+      }
+      let known = options.pixelThreshold ?? normals.pixelThreshold(options.detector.scales) ?? threshold.value
+      extent = options.detector.score == .maximum ? min(known, threshold.value) : known
+    } catch {
+      trained.team.finish()
+      throw error
+    }
+    features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.imagesAtATime)
+    console.say(threshold.description)
+    (threshold.warnings + normals.warnings).forEach { console.say("warning: \($0)") }
+  }
+
+  /// Judges pictures. A picture that cannot be read is named and does not stop the others. Collective, and once.
+  /// - Parameters:
+  ///   - arguments: files, folders, and `-` for a list of these on standard input.
+  ///   - write: takes the lines of output, on rank 0, in the order of the pictures.
+  /// - Returns: the same on every rank.
+  /// - Throws: on all ranks the same `Failure`, that of `write` included.
+  public func predict(_ arguments: [String], write: (String) throws -> Void) throws -> Counts {
+    defer { trained.team.finish() }
+    var counts = Counts()
+    var queue = PictureQueue(communicator.rank == 0 ? arguments : [])
+    try communicator.agree { if communicator.rank == 0 { try write(options.format.header) } }
+    while true {
+      let wanted = queue.next(FeatureExtractor.imagesAtATime * communicator.size)
+      let entries = try communicator.allGather(coded: communicator.rank == 0 ? wanted : [])
+      if entries.isEmpty { break }
+      let share = evenRange(communicator.rank, of: communicator.size, count: entries.count)
+      let predictions = try communicator.allGather(coded: communicator.agree { try judge(Array(entries[share])) })
+      counts.pictures += predictions.count
+      counts.anomalous += predictions.count { $0.verdict == .anomalous }
+      counts.unreadable += predictions.count { $0.verdict == nil }
+      for error in predictions.compactMap(\.error) { console.say("error: \(error)") }
+      try communicator.agree {
+        if communicator.rank == 0 { try write(predictions.map(options.format.line).joined()) }
+      }
+      console.progress(counts.pictures, of: nil, "\(counts.pictures) images, \(counts.anomalous) anomalous")
+    }
+    return counts
+  }
+
+  private func judge(_ entries: [PictureQueue.Entry]) throws -> [Prediction] {
+    let decoded = try trained.team.map(entries.count) { index in
+      Result {
+        if let problem = entries[index].problem { throw Failure(.badData, problem) }
+        return try ImageFile.decode(entries[index].path)
+      }
+    }
+    let readable = entries.indices.filter { (try? decoded[$0].get()) != nil }
+    let rasters = try readable.map { try decoded[$0].get() }
+    try trained.extractor.take(rasters)
+    try trained.extractor.extract(rasters.count, into: features)
+    let detections = rasters.isEmpty ? [] : try trained.detector.detect(features.features, images: rasters.count)
+    var predictions = entries.indices.map { index in
+      var prediction = Prediction(entries[index].path)
+      if case .failure(let error) = decoded[index] { prediction.error = "\(error)" }
+      return prediction
+    }
+    let judged = try trained.team.map(rasters.count) { [self] index in
+      try prediction(entries[readable[index]], rasters[index], detections[index])
+    }
+    for (index, prediction) in zip(readable, judged) { predictions[index] = prediction }
+    return predictions
+  }
+
+  private func prediction(
+    _ entry: PictureQueue.Entry, _ picture: Raster, _ detection: Detection
+  ) throws -> Prediction {
+    guard detection.score.isFinite else {
+      throw Failure(
+        .internalError, "\(entry.path): the score is \(detection.score)",
+        hint: "numbers that are not finite come from a diverged training or damaged weights")
+    }
+    let isAnomalous = threshold.isReached(by: detection.score)
+    // In a normal image nothing reaches the peak, but a score that is not a peak has regions of its own.
+    let peak = options.detector.score == .maximum ? threshold.value : extent
+    let (regions, mask) = try AnomalousRegion.find(
+      in: detection.map, width: side, height: side, peak: isAnomalous ? peak : .infinity, extent: extent)
+    var prediction = Prediction(entry.path)
+    prediction.verdict = Verdict(isAnomalous)
+    prediction.score = detection.score
+    prediction.pValue = normals.scores?.pValue(of: detection.score)
+    prediction.regions = regions.map {
+      Prediction.Region($0, side: side, width: picture.width, height: picture.height)
+    }
+    if let output = options.output {
+      let path = "\(output)/\(entry.name)\(entry.name.lowercased().hasSuffix(".png") ? "" : ".png")"
+      try makeFolder(folder(of: path))
+      try pictures.verdict(
+        image: picture, map: detection.map, side: side, regions: mask, extent: extent, isAnomalous: isAnomalous
+      )
+      .writePNG(to: path)
+      prediction.overlay = path
+    }
+    return prediction
+  }
+}

@@ -1,0 +1,107 @@
+import Checkpoints
+import Collectives
+import Diagnostics
+import Distillation
+import FileSystem
+import Jobs
+import Network
+import Numerics
+import Scoring
+import TensorFiles
+import Training
+
+/// A checkpoint's networks, ready to score images, and what is known of its training.
+final class TrainedDetector {
+  let checkpoint: CheckpointFile
+  /// Where the checkpoint is.
+  let path: String
+  let configuration: TrainingConfiguration
+  let extractor: FeatureExtractor
+  let detector: Detector
+  let team: ThreadTeam
+
+  /// The name of the checkpoint's file.
+  var name: String { String(path.split(separator: "/").last ?? "") }
+  var record: CheckpointRecord { checkpoint.record }
+  /// Height and width of maps.
+  var side: Int { configuration.imageSize }
+
+  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// - Throws: on all ranks the same `Failure` that says what is wrong.
+  init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
+    try communicator.comparePrograms()
+    let (checkpoint, path) = try communicator.agree {
+      try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
+    }
+    let record = checkpoint.record
+    try communicator.compareAcrossRanks(
+      "\(path), \(record.step) steps, last loss \(record.lossHistory.last ?? .nan)",
+      what: "the checkpoint",
+      hint: "is a training still writing? Name the checkpoint instead of the folder")
+    let configuration = try communicator.agree {
+      try TrainingConfiguration(data: "", teacher: "", output: "").restored(from: record.configuration, file: path)
+    }
+    let architecture = Architecture(configuration.model)
+    let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
+    do {
+      let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
+      try compareArithmetic(engine, over: communicator)
+      (extractor, detector) = try communicator.agree {
+        let weights = try teacher(of: checkpoint, named: path, given: options.teacher, for: architecture)
+        return (
+          FeatureExtractor(
+            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
+            team: team),
+          try Detector(
+            architecture, student: checkpoint[.parameters], engine: engine,
+            capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
+        )
+      }
+    } catch {
+      team.finish()
+      throw error
+    }
+    self.checkpoint = checkpoint
+    self.path = path
+    self.configuration = configuration
+    self.team = team
+  }
+}
+
+/// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
+private func openCheckpoint(
+  _ path: String, withTeacher: Bool, console: Console
+) throws -> (CheckpointFile, String) {
+  guard isFolder(path) else { return (try CheckpointFile(path: path), path) }
+  let folder = RunFolder(path).checkpoints
+  let store = CheckpointStore(storage: FolderStorage(isFolder(folder) ? folder : path)) {
+    console.say("warning: \($0.name): \($0.reason)")
+  }
+  guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
+    throw Failure(
+      .badData, "\(path): holds no checkpoint",
+      hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
+  }
+  return (newest.checkpoint, newest.name)
+}
+
+/// The teacher that a checkpoint was trained with: its own copy, or the file that is given.
+private func teacher(
+  of checkpoint: CheckpointFile, named name: String, given: String?, for architecture: Architecture
+) throws -> TeacherWeights {
+  let weights: TeacherWeights
+  if let given {
+    weights = try TeacherWeights(source: given, for: architecture)
+  } else if !checkpoint[.teacher].names.isEmpty {
+    let own = try checkpoint[.teacher].tensors.map { try $0.loaded() }
+    weights = try TeacherWeights(TensorTable(own, source: name), for: architecture)
+  } else {
+    throw Failure(.usage, "\(name): the checkpoint holds no teacher", hint: "give the teacher's file as --teacher")
+  }
+  guard weights.hash == checkpoint.record.teacherHash else {
+    throw Failure(
+      .badData, "\(given ?? name): not the teacher that the student was trained with",
+      hint: "leave --teacher out, or give the file of the training")
+  }
+  return weights
+}
