@@ -1,3 +1,5 @@
+import Foundation
+
 // Collective calls on arrays of numbers, for what is exchanged seldom: they allocate.
 
 extension Communicator {
@@ -5,6 +7,13 @@ extension Communicator {
   public func allGather<Value: BitwiseCopyable>(values: [Value]) throws -> [Value] {
     try allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
       bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
+    }
+  }
+
+  /// The values of all ranks, in rank order, by way of JSON.
+  public func allGather<Value: Codable>(coded values: [Value]) throws -> [Value] {
+    try allGather(agree { Array(try JSONEncoder().encode(values)) }).flatMap {
+      try JSONDecoder().decode([Value].self, from: Data($0))
     }
   }
 

@@ -92,11 +92,11 @@ public final class Evaluator {
     return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image))
   }
 
-  /// One scale for the whole set: that of the normal images, so that these look normal even where nothing else is in the set, or, where they
-  /// are not known, from the lowest to the highest value.
+  /// One scale for the whole set.
   private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
-    try normals.heatMapScale()
-      ?? HeatMapScale(low: Double(findings.map(\.lowest).min() ?? 0), high: Double(findings.map(\.highest).max() ?? 0))
+    try normals.heatMapScale(
+      options.detector.scales, lowest: Double(findings.map(\.lowest).min() ?? 0),
+      highest: Double(findings.map(\.highest).max() ?? 0))
   }
 
   // MARK: Results

@@ -45,12 +45,18 @@ struct KnownNormals {
   }
 
   /// The colors of heat maps, the same for all images that are judged by this checkpoint: 99 % of the pixels of normal images have none, and
-  /// the highest of them lies where the colors begin. Nil where the maps that are asked for are not known of normal images.
-  func heatMapScale() throws -> HeatMapScale? {
-    guard let scores, let map = statistics?.map else { return nil }
-    let highest = scores.highest
-    return try HeatMapScale(
-      low: min(map.quantile(0.99) ?? map.median, highest), high: 2 * highest - min(map.median, highest))
+  /// the highest of them lies where the colors begin.
+  /// - Parameters:
+  ///   - lowest: the beginning of the scale where nothing is known of normal images.
+  ///   - highest: its end where the scores that are asked for are not known of normal images.
+  func heatMapScale(_ scales: ScoredScales, lowest: Double, highest: Double) throws -> HeatMapScale {
+    guard let statistics else { return try HeatMapScale(low: lowest, high: highest) }
+    if let scores, let map = statistics.map {
+      let top = scores.highest
+      return try HeatMapScale(low: min(map.quantile(0.99) ?? map.median, top), high: 2 * top - min(map.median, top))
+    }
+    let usual = scales.scales.reduce(0.0) { $0 + statistics.scales[$1.rawValue - 1].median }
+    return try HeatMapScale(low: usual, high: max(highest, usual))
   }
 
   /// How far regions go, where nothing else is said: what one in a thousand pixels of normal images reaches.
@@ -70,14 +76,14 @@ extension DecisionThreshold {
   var description: String {
     var text = "threshold \(shown(value)), "
     switch source {
-    case .normalImages: text += "which at most \(percent(wantedRate ?? 0)) of normal images shall reach"
+    case .normalImages: text += "for false alarms in \(percent(wantedRate ?? 0)) of normal images"
     case .given: text += "as given"
     case .f1OfTestLabels: text += "the one of the best F1 on the labels of this TEST SET"
     }
     guard let falseAlarms else { return text }
     let interval = falseAlarms.interval
     return text
-      + "; by \(falseAlarms.images) \(falseAlarms.areHeldOut ? "held-out" : "training") images the false-alarm rate is "
+      + "; by \(falseAlarms.images) \(falseAlarms.areHeldOut ? "held-out" : "training") images it is "
       + "\(percent(falseAlarms.rate)) (95 % interval \(percent(interval.lowerBound)) to \(percent(interval.upperBound)))"
   }
 

@@ -70,7 +70,8 @@ public final class Predictor {
         }
         // Where no normal images are known, the threshold is in the middle of the scale.
         let size = options.detector.score == .maximum ? 1 : Double(trained.side * trained.side)
-        let scale = try normals.heatMapScale() ?? HeatMapScale(low: 0, high: max(2 * threshold.value / size, 0))
+        let scale = try normals.heatMapScale(
+          options.detector.scales, lowest: 0, highest: max(2 * threshold.value / size, 0))
         return (normals, threshold, ResultPictures(scale: scale))
       }
       let known = options.pixelThreshold ?? normals.pixelThreshold(options.detector.scales) ?? threshold.value
@@ -97,10 +98,10 @@ public final class Predictor {
     try communicator.agree { if communicator.rank == 0 { try write(options.format.header) } }
     while true {
       let wanted = queue.next(FeatureExtractor.imagesAtATime * communicator.size)
-      let entries = try exchanged(communicator.rank == 0 ? wanted : [])
+      let entries = try communicator.allGather(coded: communicator.rank == 0 ? wanted : [])
       if entries.isEmpty { break }
       let share = evenRange(communicator.rank, of: communicator.size, count: entries.count)
-      let predictions = try exchanged(communicator.agree { try judge(Array(entries[share])) })
+      let predictions = try communicator.allGather(coded: communicator.agree { try judge(Array(entries[share])) })
       counts.pictures += predictions.count
       counts.anomalous += predictions.count { $0.verdict == .anomalous }
       counts.unreadable += predictions.count { $0.verdict == nil }
@@ -111,12 +112,6 @@ public final class Predictor {
       console.progress(counts.pictures, of: nil, "\(counts.pictures) images, \(counts.anomalous) anomalous")
     }
     return counts
-  }
-
-  /// What all ranks have, in rank order.
-  private func exchanged<Value: Codable>(_ own: [Value]) throws -> [Value] {
-    try communicator.allGather(communicator.agree { Array(try JSONEncoder().encode(own)) })
-      .flatMap { try JSONDecoder().decode([Value].self, from: Data($0)) }
   }
 
   private func judge(_ entries: [PictureQueue.Entry]) throws -> [Prediction] {

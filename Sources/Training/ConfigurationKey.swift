@@ -26,6 +26,10 @@ extension TrainingConfiguration {
     case keepCheckpoints = "keep_checkpoints"
     case embedTeacher = "embed_teacher"
     case statistics
+    case evaluateEvery = "evaluate_every"
+    case evaluationData = "evaluation_data"
+    case bestBy = "best_by"
+    case earlyStop = "early_stop"
 
     /// The command-line option of the same meaning.
     public var option: String { "--" + rawValue.replacing("_", with: "-") }
@@ -57,6 +61,7 @@ extension TrainingConfiguration.Key {
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
+    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: "Evaluation on the way"
     }
   }
 
@@ -70,6 +75,7 @@ extension TrainingConfiguration.Key {
     case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
     case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
+    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: false
     }
   }
 
@@ -157,8 +163,7 @@ extension TrainingConfiguration.Key {
         "auto, never or a checkpoint", valid: { _ in true })
     case .checkpointEvery:
       Setting(
-        \.checkpointEvery, "how often a checkpoint is written", "a number of epochs, '10 epochs' or '500 steps'",
-        valid: { isCount($0.number) })
+        \.checkpointEvery, "how often a checkpoint is written", interval, valid: { isCount($0.number) })
     case .keepCheckpoints:
       Setting(
         \.keepCheckpoints, "how many of the newest checkpoints are kept", "a whole number, at least 2",
@@ -170,11 +175,28 @@ extension TrainingConfiguration.Key {
     case .statistics:
       Setting(
         \.statistics, "when to take the score statistics of the normal images: at the end, or at every checkpoint")
+    case .evaluateEvery:
+      Setting(
+        \.evaluateEvery, "how often the held-out normal images and the test images are scored", interval,
+        otherwise: "never", valid: { isCount($0.number) })
+    case .evaluationData:
+      Setting(
+        \.evaluationData, "folder of the data set (with its category) whose test images are scored then", "a folder",
+        otherwise: "none", valid: { !$0.isEmpty })
+    case .bestBy:
+      Setting(
+        \.bestBy,
+        "by what the best checkpoint is known: the loss of held-out normal images, or a measure of the labelled test "
+          + "images, which then are no test any more")
+    case .earlyStop:
+      Setting(
+        \.earlyStop, "end after this many evaluations without a better one", count, otherwise: "never", valid: isCount)
     }
   }
 }
 
 private let count = "a whole number, at least 1"
+private let interval = "a number of epochs, '10 epochs' or '500 steps'"
 
 /// Bounded, so that the product of two counts fits in an `Int`.
 private func isCount(_ number: Int) -> Bool { (1...Int(Int32.max)).contains(number) }

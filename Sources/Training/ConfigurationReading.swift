@@ -38,6 +38,7 @@ extension TrainingConfiguration {
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
     try configuration.requireResumableCategories()
+    try configuration.requireEvaluable()
     return configuration
   }
 

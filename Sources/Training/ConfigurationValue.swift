@@ -146,6 +146,7 @@ extension TrainingConfiguration.Preset: ConfigurationWord {}
 extension TrainingConfiguration.Engine: ConfigurationWord {}
 extension Precision: ConfigurationWord {}
 extension TrainingConfiguration.Statistics: ConfigurationWord {}
+extension TrainingConfiguration.Criterion: ConfigurationWord {}
 
 extension TrainingConfiguration.Resume: ConfigurationValue {
   init?(_ written: WrittenValue) {
@@ -166,7 +167,7 @@ extension TrainingConfiguration.Resume: ConfigurationValue {
   }
 }
 
-extension TrainingConfiguration.CheckpointInterval: ConfigurationValue {
+extension TrainingConfiguration.Interval: ConfigurationValue {
   init?(_ written: WrittenValue) {
     if let epochs = Int(written) {
       self = .epochs(epochs)

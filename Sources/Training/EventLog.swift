@@ -24,6 +24,11 @@ struct StepEvent: Codable {
   }
 }
 
+/// What all events have.
+private struct Stepped: Decodable {
+  let step: Int
+}
+
 /// The run's `log.jsonl`: one JSON object a line.
 final class EventLog {
   private let path: String
@@ -41,7 +46,7 @@ final class EventLog {
     if step > 0, isFile(path) {
       for line in try readFile(path).split(separator: UInt8(ascii: "\n")) {
         // A line that a crash cut off is no event.
-        guard let event = try? decoder.decode(StepEvent.self, from: Data(line)), event.step <= step else { continue }
+        guard let event = try? decoder.decode(Stepped.self, from: Data(line)), event.step <= step else { continue }
         kept += line + [UInt8(ascii: "\n")]
       }
     }
@@ -53,8 +58,17 @@ final class EventLog {
     _ = try? file.seekToEnd()
   }
 
+  /// The evaluations that a log tells of, up to a step.
   /// - Throws: `Failure(.inputOutput)`.
-  func append(_ event: StepEvent) throws {
+  static func evaluations(in path: String, upTo step: Int) throws -> [EvaluationEvent] {
+    guard step > 0, isFile(path) else { return [] }
+    return try readFile(path).split(separator: UInt8(ascii: "\n")).compactMap {
+      try? JSONDecoder().decode(EvaluationEvent.self, from: Data($0))
+    }.filter { $0.step <= step }
+  }
+
+  /// - Throws: `Failure(.inputOutput)`.
+  func append(_ event: some Encodable) throws {
     do {
       try file.write(contentsOf: encoder.encode(event) + Data("\n".utf8))
     } catch {

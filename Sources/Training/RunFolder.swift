@@ -9,6 +9,8 @@ public struct RunFolder: Sendable {
   public init(_ path: String) { self.path = path }
 
   public var checkpoints: String { "\(path)/checkpoints" }
+  /// The checkpoint of the best evaluation, and the one that was the best before.
+  public var best: String { "\(path)/best" }
   var configuration: String { "\(path)/config.toml" }
   var log: String { "\(path)/log.jsonl" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
@@ -20,6 +22,7 @@ public struct RunFolder: Sendable {
     guard isFolder(checkpoints) else { return nil }
     let number = freeNumber()
     try renameFile(checkpoints, to: "\(checkpoints)-\(number)")
+    if isFolder(best) { try renameFile(best, to: "\(best)-\(number)") }
     if isFile(log) { try renameFile(log, to: "\(path)/log-\(number).jsonl") }
     try syncFolder(path)
     return "\(checkpoints)-\(number)"
@@ -33,6 +36,8 @@ public struct RunFolder: Sendable {
     try makeFolder("\(checkpoints)-\(number)")
     if isFile(log) { try writeFile("\(path)/log-\(number).jsonl", bytes: readFile(log)) }
     for name in later { try renameFile("\(checkpoints)/\(name)", to: "\(checkpoints)-\(number)/\(name)") }
+    // The run on from here has a best of its own.
+    if isFolder(best) { try renameFile(best, to: "\(best)-\(number)") }
     try syncFolder(path)
     return "\(checkpoints)-\(number)"
   }

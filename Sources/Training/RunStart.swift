@@ -18,6 +18,8 @@ struct RunStart {
   let checkpoint: CheckpointFile?
   /// One for each step done, and none where the run begins.
   let losses: [Double]
+  /// The evaluations in these steps.
+  let history: EvaluationHistory
   /// Steps of the whole run.
   let stepCount: Int
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
@@ -59,6 +61,10 @@ struct RunStart {
       return start
     }
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
+    let evaluations = try communicator.agree {
+      communicator.rank == 0 ? try EventLog.evaluations(in: run.log, upTo: losses.count) : []
+    }
+    let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
     self.configuration = configuration
@@ -70,7 +76,8 @@ struct RunStart {
     checkpoint = start
     self.losses = losses
     stepCount = min(configuration.epochs * inputs.order.stepsPerEpoch, configuration.maxSteps ?? .max)
-    isComplete = losses.count >= stepCount && isScored
+    self.history = history
+    isComplete = (losses.count >= stepCount || history.isStale) && isScored
   }
 }
 

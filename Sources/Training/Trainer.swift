@@ -35,7 +35,7 @@ public final class Trainer {
   /// The losses of the steps done.
   var losses: [Double]
   /// Steps done.
-  private var step: Int { losses.count }
+  var step: Int { losses.count }
   /// Steps of the whole run.
   let stepCount: Int
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
@@ -43,6 +43,10 @@ public final class Trainer {
   /// The step of the last checkpoint; 0 where there is none.
   private var stepOfCheckpoint: Int
   private var reserve: StopReserve
+  /// The evaluations on the way.
+  var history: EvaluationHistory
+  /// Of the present student, where they were taken.
+  private var statistics: (step: Int, NormalStatistics)?
 
   init(
     _ start: RunStart, rank: TrainingRank, shards: Range<Int>, source: FeatureSource, heldOut: FeatureSource,
@@ -57,6 +61,7 @@ public final class Trainer {
     losses = start.losses
     stepCount = start.stepCount
     isComplete = start.isComplete
+    history = start.history
     self.shards = shards
     self.source = source
     self.heldOut = heldOut
@@ -84,11 +89,17 @@ public final class Trainer {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
+    if configuration.evaluateEvery != nil, configuration.bestBy != .validationLoss {
+      console.say(
+        "warning: the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
+          + "reaches on them is too good")
+    }
     let features = rank.features
     var clock = StepClock(communicator)
     var shuffled = ShuffledShards(order, shards: shards)
 
-    while step < stepCount {
+    var isEarly = try evaluateIfDue(log)
+    while step < stepCount, !isEarly {
       communicator.enter(step: step + 1)
       clock.start()
       let images = shuffled.images(ofStep: step)
@@ -106,7 +117,8 @@ public final class Trainer {
       console.progress(step, of: stepCount, describe(event))
       reserve.note(step: clock.elapsed)
       try communicator.agree { try stopIfAsked() }
-      if step < stepCount, isCheckpointDue {
+      isEarly = try evaluateIfDue(log)
+      if step < stepCount, !isEarly, isDue(configuration.checkpointEvery) {
         try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
       }
     }
@@ -125,17 +137,38 @@ public final class Trainer {
     }
   }
 
-  private var isCheckpointDue: Bool {
-    switch configuration.checkpointEvery {
+  func isDue(_ interval: TrainingConfiguration.Interval) -> Bool {
+    switch interval {
     case .steps(let count): step % count == 0
     case .epochs(let count): step % (count * order.stepsPerEpoch) == 0
     }
   }
 
-  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
+  /// Writes a checkpoint of the present state to the run's.
   func writeCheckpoint(withStatistics: Bool) throws {
     let began = ContinuousClock.now
-    let statistics = withStatistics ? try measureNormalImages().statistics : nil
+    try write(
+      to: store, in: run.checkpoints, withStatistics ? try statisticsOfPresentStudent() : nil, called: "checkpoint")
+    stepOfCheckpoint = step
+    reserve.note(checkpoint: .now - began)
+  }
+
+  /// The score statistics of the normal images, taken once a step.
+  func statisticsOfPresentStudent() throws -> NormalStatistics {
+    if let statistics, statistics.step == step { return statistics.1 }
+    return try measure().statistics
+  }
+
+  /// Scores the normal images. Collective.
+  func measure() throws -> (statistics: NormalStatistics, loss: Double) {
+    let measured = try measureNormalImages()
+    statistics = (step, measured.statistics)
+    return measured
+  }
+
+  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
+  func write(to store: CheckpointStore, in folder: String, _ statistics: NormalStatistics?, called name: String) throws
+  {
     let moments = adam.moments
     let record = CheckpointRecord(
       configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
@@ -156,10 +189,8 @@ public final class Trainer {
       guard communicator.rank == 0 else { return }
       let written = try store.commit(checkpoint)
       try run.provenance.note(checkpoint: written)
-      console.say("checkpoint \(run.checkpoints)/\(written.name) sha256 \(written.sha256)")
+      console.say("\(name) \(folder)/\(written.name) sha256 \(written.sha256)")
     }
-    stepOfCheckpoint = step
-    reserve.note(checkpoint: .now - began)
   }
 
   private func describe(_ event: StepEvent) -> String {

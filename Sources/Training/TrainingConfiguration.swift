@@ -62,12 +62,23 @@ public struct TrainingConfiguration: Sendable, Equatable {
   // MARK: Checkpoints
 
   public var resume = Resume.automatic
-  public var checkpointEvery = CheckpointInterval.epochs(10)
+  public var checkpointEvery = Interval.epochs(10)
   /// How many of the newest checkpoints are kept, at least two.
   public var keepCheckpoints = 2
   /// Whether a checkpoint holds the teacher itself, so that evaluation needs no other file, or its hash only.
   public var embedTeacher = true
   public var statistics = Statistics.final
+
+  // MARK: Evaluation on the way
+
+  /// How often the run is evaluated; nil for never.
+  public var evaluateEvery: Interval?
+  /// Folder of the data set whose test images are scored then; nil for none. With ``category``, as ``data``.
+  public var evaluationData: String?
+  /// By what the best checkpoint is known, and when training stops early.
+  public var bestBy = Criterion.validationLoss
+  /// Training ends after so many evaluations without a better one; nil for never.
+  public var earlyStop: Int?
 
   /// The paper's settings for this data set, teacher and output folder.
   public init(data: String, teacher: String, output: String) {
@@ -114,10 +125,20 @@ extension TrainingConfiguration {
     case file(String)
   }
 
-  /// How often a checkpoint is written.
-  public enum CheckpointInterval: Sendable, Equatable {
+  /// How often something is done.
+  public enum Interval: Sendable, Equatable {
     case epochs(Int)
     case steps(Int)
+  }
+
+  /// What makes one state of the student better than another.
+  public enum Criterion: String, CaseIterable, Sendable {
+    /// A lower loss of the normal images held out.
+    case validationLoss = "validation_loss"
+    // Measures of the labelled test images: what is chosen by them is not to be judged by them.
+    case imageAUROC = "image_auroc"
+    case pixelAUROC = "pixel_auroc"
+    case aupro
   }
 
   /// When the anomaly-score statistics of the normal images are taken.

@@ -4,6 +4,7 @@ import Distillation
 import Imagery
 import Jobs
 import Numerics
+import Scoring
 
 /// What a run is made of before anything large is built, found to be right and the same on all ranks.
 struct TrainingInputs {
@@ -15,6 +16,8 @@ struct TrainingInputs {
   let heldOut: ImageManifest
   /// Of both, as they are in the data set.
   let dataFingerprint: String
+  /// What is scored on the way; nil where nothing is.
+  let testImages: TestImages?
   let order: EpochOrder
   let teacher: TeacherWeights
 
@@ -40,6 +43,13 @@ struct TrainingInputs {
     (manifest, heldOut) = try communicator.agree {
       try all.holdingOut(configuration.validationFraction, seed: configuration.seed)
     }
+    let entries = try communicator.agree {
+      try configuration.evaluationData.map { try MVTecDataSet.test(at: $0, category: configuration.category) }
+    }
+    try communicator.compareAcrossRanks(
+      SHA256.hexDigest(of: (entries ?? []).map(\.image.relativePath).joined(separator: "\n").utf8),
+      what: "the test images")
+    testImages = entries.map { TestImages($0, side: architecture.model.imageSize, over: communicator) }
     let order = EpochOrder(
       images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
       seed: configuration.seed)

@@ -27,10 +27,11 @@ struct TrainingOptions: ParsableCommand {
   @OptionGroup(title: "Optimisation") var optimisation: OptimisationOptions
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointOptions
+  @OptionGroup(title: "Evaluation on the way") var evaluation: EvaluationOptions
   @OptionGroup(title: "Planning") var planning: PlanningOptions
 
   func run() throws {
-    let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words]
+    let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words]
     let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
     let configuration = try TrainingConfiguration.resolve(
       file: config, options: Dictionary(uniqueKeysWithValues: options))
@@ -119,6 +120,19 @@ struct CheckpointOptions: ParsableArguments {
     [
       (.resume, resume), (.checkpointEvery, checkpointEvery), (.keepCheckpoints, keepCheckpoints),
       (.embedTeacher, embedTeacher.map(String.init)), (.statistics, statistics),
+    ]
+  }
+}
+
+struct EvaluationOptions: ParsableArguments {
+  @Option(help: .of(.evaluateEvery, "interval")) var evaluateEvery: String?
+  @Option(help: .of(.evaluationData, "folder"), completion: .directory) var evaluationData: String?
+  @Option(help: .of(.bestBy, "what"), completion: .words(of: .bestBy)) var bestBy: String?
+  @Option(help: .of(.earlyStop, "n")) var earlyStop: String?
+
+  var words: GivenWords {
+    [
+      (.evaluateEvery, evaluateEvery), (.evaluationData, evaluationData), (.bestBy, bestBy), (.earlyStop, earlyStop),
     ]
   }
 }

@@ -125,7 +125,7 @@ struct TrainedRun {
   }
 
   static func log(_ path: String) throws -> [Step] {
-    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+    try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").filter { $0.contains("\"loss\"") }.map {
       try JSONDecoder().decode(Step.self, from: Data($0.utf8))
     }
   }

@@ -80,6 +80,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.keepCheckpoints = 5
     expected.embedTeacher = false
     expected.statistics = .checkpoint
+    expected.evaluateEvery = .steps(7)
+    expected.evaluationData = "tests"
+    expected.bestBy = .pixelAUROC
+    expected.earlyStop = 3
     let written = try TrainingConfiguration(
       toml: """
         data = "my data"
@@ -113,6 +117,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         keep_checkpoints = 5
         embed_teacher = false
         statistics = "checkpoint"
+        evaluate_every = "7 steps"
+        evaluation_data = "tests"
+        best_by = "pixel_auroc"
+        early_stop = 3
         """, file: "run.toml")
     #expect(written == expected)
 
@@ -126,7 +134,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .endTime: "1900000000",
       .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
       .embedTeacher: "false",
-      .statistics: "checkpoint",
+      .statistics: "checkpoint", .evaluateEvery: "7 steps", .evaluationData: "tests", .bestBy: "pixel_auroc",
+      .earlyStop: "3",
     ]
     #expect(words.count == TrainingConfiguration.Key.allCases.count)
     let typed = try TrainingConfiguration.resolve(file: nil, options: words)
@@ -143,10 +152,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test(arguments: [
-    ("10", TrainingConfiguration.CheckpointInterval.epochs(10)), ("'7'", .epochs(7)), ("'1 epoch'", .epochs(1)),
+    ("10", TrainingConfiguration.Interval.epochs(10)), ("'7'", .epochs(7)), ("'1 epoch'", .epochs(1)),
     ("'10 epochs'", .epochs(10)), ("'500 steps'", .steps(500)), ("'1 step'", .steps(1)),
   ])
-  func checkpointIntervals(written: String, expected: TrainingConfiguration.CheckpointInterval) throws {
+  func intervals(written: String, expected: TrainingConfiguration.Interval) throws {
     let read = try parse("checkpoint_every = \(written)").checkpointEvery
     #expect(read == expected)
   }
@@ -198,7 +207,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "end_time = 'soon'", "end_time = '2030-13-31T18:00:05'", "end_time = '18:00'", "end_time = ''",
     "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
     "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
-    "validation_fraction = 1", "validation_fraction = -0.1", "category = ''", "category = 'a,,b'", "category = 'a, a'",
+    "validation_fraction = 1", "evaluate_every = 0", "evaluate_every = 'never'",
+    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "validation_fraction = -0.1", "category = ''",
+    "category = 'a,,b'", "category = 'a, a'",
     "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
     "category = 1979-05-27", "epochs = { a = 1 }",
@@ -315,7 +326,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
 
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
-      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'")
+      "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'\n"
+        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -388,6 +400,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.keepCheckpoints = 9
     other.embedTeacher = false
     other.statistics = .checkpoint
+    other.evaluateEvery = .epochs(1)
+    other.evaluationData = "d2"
+    other.bestBy = .aupro
+    other.earlyStop = 1
     #expect(one.checkpointText == other.checkpointText)
     #expect(one.compatibility(with: other).isEmpty)
   }
@@ -424,6 +440,21 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(restored.data == "here" && restored.epochs == 9 && restored.threads == nil)
     #expect(restored.checkpointText == written.checkpointText)
     #expect(current.compatibility(with: restored).map(\.key) == [.backbone, .loss, .fusion, .seed])
+  }
+
+  /// What an evaluation on the way needs, and is not told.
+  @Test(
+    arguments: [
+      ([.evaluationData: "d"], "evaluation_data is given, and evaluate_every is not"),
+      ([.earlyStop: "3"], "early_stop is given, and evaluate_every is not"),
+      ([.evaluateEvery: "1"], "nothing to evaluate"),
+      ([.evaluateEvery: "1", .validationFraction: "0.1", .bestBy: "aupro"], "best_by is aupro, and evaluation_data"),
+      ([.evaluateEvery: "1", .evaluationData: "d", .earlyStop: "3"], "no normal images are held out"),
+    ] as [([TrainingConfiguration.Key: String], String)])
+  func evaluationsNeedWhatTheyMeasure(options: [TrainingConfiguration.Key: String], message: String) throws {
+    let required: [TrainingConfiguration.Key: String] = [.data: "d", .teacher: "t", .output: "o"]
+    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
   }
 
   @Test func olderCheckpointsHeldNothingOut() throws {
@@ -494,6 +525,10 @@ extension TrainingConfiguration {
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
+    configuration.evaluateEvery = maybe(Bool.random(using: &random) ? .epochs(count()) : .steps(count()))
+    configuration.evaluationData = maybe(path())
+    configuration.bestBy = Criterion.allCases.randomElement(using: &random) ?? .aupro
+    configuration.earlyStop = maybe(count())
     return configuration
   }
 }

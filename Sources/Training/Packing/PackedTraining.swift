@@ -101,7 +101,6 @@ public struct PackedTraining {
 
   /// The outcomes of all groups, in any order, on every rank. Collective.
   private func gather(_ outcomes: [CategoryOutcome]) throws -> [CategoryOutcome] {
-    let parts = try job.allGather(job.agree { Array(try JSONEncoder().encode(outcomes)) })
-    return try parts.flatMap { try JSONDecoder().decode([CategoryOutcome].self, from: Data($0)) }
+    try job.allGather(coded: outcomes)
   }
 }

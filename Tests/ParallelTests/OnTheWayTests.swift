@@ -1,0 +1,110 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension ParallelTests {
+  /// Evaluation during training.
+  @Suite struct OnTheWay {
+    struct Event: Decodable, Equatable {
+      let step: Int
+      let epoch: Int
+      let validationLoss: Double?
+      let imageAuroc: Double?
+      let pixelAuroc: Double?
+      let aupro: Double?
+    }
+
+    private static func events(_ run: String) throws -> [Event] {
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      return try String(contentsOfFile: "\(run)/log.jsonl", encoding: .utf8).split(separator: "\n")
+        .filter { $0.contains("evaluation_seconds") }.map { try decoder.decode(Event.self, from: Data($0.utf8)) }
+    }
+
+    private static func best(_ run: String) throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: "\(run)/best").sorted()
+    }
+
+    /// Trained in steps that get worse, too.
+    private static let options = [
+      "--validation-fraction", "0.25", "--max-steps", "9", "--epochs", "9", "--learning-rate", "0.1",
+    ]
+
+    @Test func evaluationsChangeNoBit() throws {
+      let expected = try Workplace.stepwise()
+      let options = [
+        "--evaluate-every", "1 steps", "--evaluation-data", try Workplace.data(), "--best-by", "pixel_auroc",
+        "--checkpoint-every", "1 steps", "--keep-checkpoints", "5", "--statistics", "checkpoint",
+      ]
+      var all: [[Event]] = []
+      for ranks in [nil, 3] {
+        let folder = try TemporaryFolder()
+        let outcome = try Workplace.train(options, output: folder("run"), ranks: ranks)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let run = try TrainedRun(folder("run"), outcome)
+        #expect(run.hashes == expected.hashes && run.steps == expected.steps)
+        let events = try Self.events(run.path)
+        #expect(events.map(\.step) == [1, 2, 3, 4, 5] && events.map(\.epoch) == [1, 1, 1, 2, 2])
+        #expect(outcome.count(of: "chosen by the pixel_auroc of the TEST images") == 1)
+        all.append(events)
+
+        let best = try #require(events.max { $0.pixelAuroc ?? 0 < $1.pixelAuroc ?? 0 })
+        #expect(try Self.best(run.path).last == TrainedRun.name(best.step))
+        #expect(try hash(ofFile: "\(run.path)/best/\(TrainedRun.name(best.step))") == expected.hashes[best.step])
+        guard ranks == nil else { continue }
+        // What is logged is what rd-eval says, but for the digits that the tests' own reading and writing loses.
+        let evaluated = try Evaluating.evaluated("\(run.path)/best")
+        #expect(evaluated.number("step") == Double(best.step))
+        let logged = ["image_auroc": best.imageAuroc, "pixel_auroc": best.pixelAuroc, "aupro": best.aupro]
+        for (key, value) in logged {
+          #expect(abs(try #require(evaluated.number(key)) - (try #require(value))) < 1e-14, "\(key)")
+        }
+      }
+      #expect(all[0] == all[1])
+    }
+
+    @Test func trainingEndsWhereItGetsNoBetter() throws {
+      let folder = try TemporaryFolder()
+      let evaluating = Self.options + ["--evaluate-every", "1 steps"]
+      let whole = try Workplace.train(evaluating, output: folder("whole"))
+      try #require(whole.code == 0, "\(whole.errors)")
+      let events = try Self.events(folder("whole"))
+      let losses = events.compactMap(\.validationLoss)
+      #expect(losses.count == 9 && events.allSatisfy { $0.imageAuroc == nil })
+      // The first time that a loss is no lower than all before.
+      let end = try #require(losses.indices.first { $0 > 0 && losses[$0] >= losses[..<$0].min() ?? 0 }) + 1
+      #expect(end < 9)
+      let best = try #require(losses[..<end].indices.min { losses[$0] < losses[$1] }) + 1
+
+      let early = evaluating + ["--early-stop", "1"]
+      // At one go, and stopped on the way.
+      for stops in [[], [1, end - 1]] {
+        let run = folder("early \(stops)")
+        for stop in stops {
+          let part = try Workplace.train(early + ["--max-steps", "\(stop)"], output: run, ranks: 3)
+          #expect(part.code == 0, "\(part.errors)")
+        }
+        let outcome = try Workplace.train(early, output: run)
+        #expect(outcome.code == 0 && outcome.count(of: "training ends early") == 1, "\(outcome.errors)")
+        #expect(try Self.events(run) == Array(events[..<end]))
+        #expect(try TrainedRun(run, outcome).steps.count == end)
+        #expect(try Self.best(run).last == TrainedRun.name(best))
+        let again = try Workplace.train(early, output: run, ranks: 2)
+        #expect(again.code == 0 && again.count(of: "sha256") == 0, "\(again.errors)")
+      }
+      // With more patience the same run goes on, as if it had not ended.
+      let outcome = try Workplace.train(evaluating, output: folder("early []"), ranks: 2)
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(try TrainedRun(folder("early []"), outcome).hashes[9] == TrainedRun(folder("whole"), whole).hashes[9])
+      #expect(try Self.events(folder("early []")) == events)
+    }
+
+    @Test func whatCannotBeEvaluatedIsSaidAtOnce() throws {
+      let folder = try TemporaryFolder()
+      let outcome = try Workplace.train(
+        ["--evaluate-every", "1", "--evaluation-data", folder("nowhere")], output: folder("run"), ranks: 2)
+      #expect(outcome.code == 65 && outcome.count(of: "nowhere: no such folder") == 1, "\(outcome.errors)")
+      #expect(!FileManager.default.fileExists(atPath: folder("run")))
+    }
+  }
+}
