@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import Testing
 
@@ -21,6 +22,20 @@ import Testing
       #expect(manifest.images[3].path == "\(folder)/tile/train/good/b.png")
       #expect(try MVTecDataSet.training(at: "\(folder)/tile") == manifest)
     }
+  }
+
+  @Test func picturesAreHeldOutByTheSeed() throws {
+    let images = (0..<40).map { ImageEntry(path: "/\($0)", relativePath: "\($0)", byteCount: 0) }
+    let manifest = ImageManifest(root: "", images: images)
+    let (training, heldOut) = try manifest.holdingOut(0.1, seed: 1)
+    #expect(heldOut.images.count == 4 && training.images == images.filter { !heldOut.images.contains($0) })
+    #expect(heldOut.images == images.filter(heldOut.images.contains))
+    #expect(try manifest.holdingOut(0.1, seed: 1).heldOut == heldOut)
+    #expect(try manifest.holdingOut(0.1, seed: 2).heldOut != heldOut)
+    #expect(heldOut.images != Array(images.prefix(4)) && heldOut.images != Array(images.suffix(4)))
+    #expect(try manifest.holdingOut(0, seed: 1).training == manifest)
+    #expect(try manifest.holdingOut(0.001, seed: 1).heldOut.images.count == 1)
+    for fraction in [0.99, 0.999] { #expect(throws: Failure.self) { _ = try manifest.holdingOut(fraction, seed: 1) } }
   }
 
   @Test func theFingerprintIsOfNamesAndSizes() throws {

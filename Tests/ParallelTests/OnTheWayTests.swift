@@ -8,16 +8,17 @@ extension ParallelTests {
     struct Event: Decodable, Equatable {
       let step: Int
       let epoch: Int
-      let validation_loss: Double?
-      let image_auroc: Double?
-      let pixel_auroc: Double?
+      let validationLoss: Double?
+      let imageAuroc: Double?
+      let pixelAuroc: Double?
       let aupro: Double?
     }
 
     private static func events(_ run: String) throws -> [Event] {
-      try String(contentsOfFile: "\(run)/log.jsonl", encoding: .utf8).split(separator: "\n")
-        .filter { $0.contains("evaluation_seconds") }
-        .map { try JSONDecoder().decode(Event.self, from: Data($0.utf8)) }
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      return try String(contentsOfFile: "\(run)/log.jsonl", encoding: .utf8).split(separator: "\n")
+        .filter { $0.contains("evaluation_seconds") }.map { try decoder.decode(Event.self, from: Data($0.utf8)) }
     }
 
     private static func best(_ run: String) throws -> [String] {
@@ -47,14 +48,14 @@ extension ParallelTests {
         #expect(outcome.count(of: "chosen by the pixel_auroc of the TEST images") == 1)
         all.append(events)
 
-        let best = try #require(events.max { $0.pixel_auroc ?? 0 < $1.pixel_auroc ?? 0 })
+        let best = try #require(events.max { $0.pixelAuroc ?? 0 < $1.pixelAuroc ?? 0 })
         #expect(try Self.best(run.path).last == TrainedRun.name(best.step))
         #expect(try hash(ofFile: "\(run.path)/best/\(TrainedRun.name(best.step))") == expected.hashes[best.step])
         guard ranks == nil else { continue }
         // What is logged is what rd-eval says, but for the digits that the tests' own reading and writing loses.
         let evaluated = try Evaluating.evaluated("\(run.path)/best")
         #expect(evaluated.number("step") == Double(best.step))
-        let logged = ["image_auroc": best.image_auroc, "pixel_auroc": best.pixel_auroc, "aupro": best.aupro]
+        let logged = ["image_auroc": best.imageAuroc, "pixel_auroc": best.pixelAuroc, "aupro": best.aupro]
         for (key, value) in logged {
           #expect(abs(try #require(evaluated.number(key)) - (try #require(value))) < 1e-14, "\(key)")
         }
@@ -68,8 +69,8 @@ extension ParallelTests {
       let whole = try Workplace.train(evaluating, output: folder("whole"))
       try #require(whole.code == 0, "\(whole.errors)")
       let events = try Self.events(folder("whole"))
-      let losses = events.compactMap(\.validation_loss)
-      #expect(losses.count == 9 && events.allSatisfy { $0.image_auroc == nil })
+      let losses = events.compactMap(\.validationLoss)
+      #expect(losses.count == 9 && events.allSatisfy { $0.imageAuroc == nil })
       // The first time that a loss is no lower than all before.
       let end = try #require(losses.indices.first { $0 > 0 && losses[$0] >= losses[..<$0].min() ?? 0 }) + 1
       #expect(end < 9)

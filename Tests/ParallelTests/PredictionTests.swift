@@ -8,13 +8,13 @@ extension ParallelTests {
   @Suite struct Predicting {
     struct Line: Decodable, Equatable {
       struct Region: Decodable, Equatable {
-        let x, y, width, height, area, peak_x, peak_y: Int
+        let x, y, width, height, area, peakX, peakY: Int
         let peak: Float
       }
       let path: String
       let verdict: String?
       let score: Double?
-      let p_value: Double?
+      let pValue: Double?
       let regions: [Region]
       let overlay: String?
       let error: String?
@@ -35,7 +35,9 @@ extension ParallelTests {
     }
 
     static func lines(_ outcome: ToolProcess.Outcome) throws -> [Line] {
-      try outcome.output.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      return try outcome.output.split(separator: "\n").map { try decoder.decode(Line.self, from: Data($0.utf8)) }
     }
 
     /// Every kind of trouble at once: 17 good images on three ranks are more than one round.
@@ -92,7 +94,7 @@ extension ParallelTests {
       #expect(lines.count == 6 && table.count == 6)
       for (line, row) in zip(lines, table) {
         #expect(line.path.hasSuffix(row[0]) && line.score == Double(row[3]))
-        #expect(line.verdict == String(row[7]) && line.p_value == Double(row[8]))
+        #expect(line.verdict == String(row[7]) && line.pValue == Double(row[8]))
         #expect(line.regions.isEmpty == (line.verdict == "normal"))
         #expect((line.regions.first?.peak).map(Double.init) ?? line.score == line.score)
       }
@@ -124,9 +126,9 @@ extension ParallelTests {
       let tight = try Self.lines(
         Self.predict([folder("wide.png"), "--format", "jsonl", "--threshold", "\(region.peak)"]))
       let small = try #require(tight.first?.regions.first)
-      #expect(small.peak == region.peak && small.peak_x == region.peak_x && small.width < 320)
-      #expect((small.x..<small.x + small.width).contains(small.peak_x))
-      #expect((small.y..<small.y + small.height).contains(small.peak_y))
+      #expect(small.peak == region.peak && small.peakX == region.peakX && small.width < 320)
+      #expect((small.x..<small.x + small.width).contains(small.peakX))
+      #expect((small.y..<small.y + small.height).contains(small.peakY))
     }
 
     @Test func verdictsAndExitStatusFollowTheThreshold() throws {
@@ -163,7 +165,7 @@ extension ParallelTests {
         #expect(none.code == 64 && none.count(of: "there is no threshold") == 1, "\(none.errors)")
         let given = try ToolProcess.run("rd-eval", ["predict"] + options + ["--threshold", "0.1", "--format", "jsonl"])
         let line = try #require(try Self.lines(given).first, "\(given.errors)")
-        #expect(given.code == 0 && line.p_value == nil)
+        #expect(given.code == 0 && line.pValue == nil)
       }
       let f1 = try ToolProcess.run(
         "rd-eval",
