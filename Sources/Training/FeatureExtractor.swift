@@ -1,3 +1,4 @@
+import Diagnostics
 import Distillation
 import Imagery
 import Numerics
@@ -10,6 +11,8 @@ package final class FeatureExtractor {
   private let teacher: Teacher
   package let team: ThreadTeam
   private let pixels: FloatBuffer
+  /// Of the pictures that were read last.
+  private var paths: [String] = []
   package var architecture: Architecture { teacher.architecture }
   /// The most images at a time.
   package var capacity: Int { teacher.capacity }
@@ -29,11 +32,19 @@ package final class FeatureExtractor {
       try ImageFile.decode(paths[index]).resized(width: side, height: side)
         .normalized(into: pixels + index * side * side * 3)
     }
+    self.paths = paths
   }
 
   /// The features of the first `images` pictures that were read, into `target` from image `first` on.
+  /// - Throws: `Failure(.internalError)` that names a picture whose features are not finite.
   package func extract(_ images: Int, into target: FeatureBuffer, first: Int = 0) throws {
     guard images > 0 else { return }
     try teacher.forward(pixels.pointer, images: images, into: target, first: first)
+    try team.run(images) { [paths] image, _ in
+      guard !target.isFinite(image: first + image) else { return }
+      throw Failure(
+        .internalError, "\(paths[image]): the teacher makes numbers of it that are not finite",
+        hint: "are these the weights of a trained network?")
+    }
   }
 }

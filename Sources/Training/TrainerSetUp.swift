@@ -80,8 +80,8 @@ extension Trainer {
     self.init(
       configuration: configuration, communicator: communicator, console: console, rank: rank,
       architecture: inputs.architecture, manifest: manifest, order: order, shards: shards, source: source,
-      teacher: inputs.teacher, run: start.run, store: start.store, stop: stop, losses: losses, stepCount: stepCount,
-      isComplete: start.isComplete)
+      teacher: inputs.teacher, run: start.run, lock: start.lock, store: start.store, stop: stop, losses: losses,
+      stepCount: stepCount, isComplete: start.isComplete)
     isBuilt = true
   }
 }

@@ -19,17 +19,22 @@ struct TrainingInputs {
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(
     _ configuration: TrainingConfiguration, ranks: Int, over communicator: any Communicator,
-    teacher known: TeacherWeights? = nil
+    teacher known: TeacherWeights? = nil, console: Console? = nil
   ) throws {
     try configuration.requireSame(over: communicator)
     tree = try communicator.agree { try ShardTree(shards: configuration.logicalShards, ranks: ranks) }
     let architecture = Architecture(configuration.model)
     self.architecture = architecture
 
-    manifest = try communicator.agree {
-      try MVTecDataSet.training(at: configuration.data, category: configuration.category)
+    let listed = try communicator.agree {
+      try MVTecDataSet.training(
+        at: configuration.data, category: configuration.category, skipsUnreadable: configuration.skipUnreadable)
     }
-    try communicator.compareAcrossRanks(manifest.fingerprint, what: "the training images (names and sizes)")
+    try communicator.compareAcrossRanks(listed.fingerprint, what: "the training images (names and sizes)")
+    manifest =
+      configuration.skipUnreadable
+      ? try listed.readable(
+        resuming: RunFolder(configuration.output), configuration.resume, over: communicator, console: console) : listed
     let order = EpochOrder(
       images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
       seed: configuration.seed)

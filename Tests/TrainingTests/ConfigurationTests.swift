@@ -57,6 +57,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.preset = .paper
     expected.loss = .flattened
     expected.fusion = .concatenation
+    expected.skipUnreadable = true
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
     expected.epochs = 25
@@ -83,6 +84,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       toml: """
         data = "my data"
         category = 'metal nut'
+        skip_unreadable = true
         output = "out"
         teacher = "random:7"
         backbone = "resnet18"
@@ -115,7 +117,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(written == expected)
 
     let words: [TrainingConfiguration.Key: String] = [
-      .data: "my data", .category: "metal nut", .output: "out", .teacher: "random:7", .backbone: "resnet18",
+      .data: "my data", .category: "metal nut", .skipUnreadable: "true", .output: "out", .teacher: "random:7",
+      .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
@@ -475,6 +478,7 @@ extension TrainingConfiguration {
     configuration.ranksPerCategory = maybe(count())
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
+    configuration.skipUnreadable = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
     return configuration
   }
