@@ -115,17 +115,19 @@ public final class Evaluator {
     var findings: [ImageFinding] = []
     for start in stride(from: own.lowerBound, to: own.upperBound, by: FeatureExtractor.imagesAtATime) {
       let part = start..<min(start + FeatureExtractor.imagesAtATime, own.upperBound)
-      try extractor.read(part.map { images.entries[$0].image.path })
+      let sizes = try extractor.read(part.map { images.entries[$0].image.path })
       let began = ContinuousClock.now
       try extractor.extract(part.count, into: features)
       let detections = try detector.detect(features.features, images: part.count)
       inferenceSeconds += (ContinuousClock.now - began).seconds
       let masks = try team.map(part.count) { try images.mask(of: start + $0) }
-      findings += try team.map(part.count) { try ImageFinding(detections[$0], mask: masks[$0], side: side) }
+      findings += try team.map(part.count) {
+        try ImageFinding(detections[$0], mask: masks[$0], size: sizes[$0], side: side)
+      }
       for (image, (detection, mask)) in zip(part, zip(detections, masks)) {
         try maps.write(detection.map, of: image)
         let kind = images.part(of: image)
-        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask, part: kind) }
+        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask?.pixels, part: kind) }
       }
       console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
     }
@@ -149,7 +151,7 @@ public final class Evaluator {
   /// The image, its heat map, and its mask if it has one, side by side.
   private func picture(of image: Int, map: [Float], _ pictures: ResultPictures) throws -> Raster {
     let raster = try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
-    return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image))
+    return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image)?.pixels)
   }
 
   /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass

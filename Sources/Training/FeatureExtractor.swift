@@ -25,14 +25,17 @@ package final class FeatureExtractor {
   }
 
   /// Decodes, resizes and normalises pictures: the paper's preprocessing.
+  /// - Returns: their own widths and heights.
   /// - Throws: `Failure(.badData)` that names a picture that cannot be read.
-  package func read(_ paths: [String]) throws {
+  @discardableResult
+  package func read(_ paths: [String]) throws -> [SIMD2<Int>] {
     let (pixels, side) = (pixels.pointer, architecture.model.imageSize)
-    try team.run(paths.count) { index, _ in
-      try ImageFile.decode(paths[index]).resized(width: side, height: side)
-        .normalized(into: pixels + index * side * side * 3)
-    }
     self.paths = paths
+    return try team.map(paths.count) { index in
+      let picture = try ImageFile.decode(paths[index])
+      picture.resized(width: side, height: side).normalized(into: pixels + index * side * side * 3)
+      return SIMD2(picture.width, picture.height)
+    }
   }
 
   /// The features of the first `images` pictures that were read, into `target` from image `first` on.

@@ -66,10 +66,52 @@ extension ParallelTests {
       #expect(try hash(ofFile: folder("run/checkpoints/step-00000005.h5")) == expected.hashes[5])
     }
 
+    @Test(arguments: [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+    func filesAreAsOpenAsTheUmaskLetsThem(umask: Int, file: Int, folder: Int) throws {
+      let place = try TemporaryFolder()
+      let outcome = try Workplace.train(
+        ["--max-steps", "1"], output: place("run"), shell: "umask \(String(umask, radix: 8))")
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      let manager = FileManager.default
+      let paths = try manager.subpathsOfDirectory(atPath: place("run")).map { place("run/\($0)") } + [place("run")]
+      #expect(paths.count == 7, "\(paths)")
+      for path in paths {
+        let attributes = try manager.attributesOfItem(atPath: path)
+        let isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
+        #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == (isFolder ? folder : file), "\(path)")
+      }
+      // Nothing beside it, either.
+      #expect(try manager.contentsOfDirectory(atPath: place.path) == ["run"])
+    }
+
+    /// Evaluations of a run that writes a checkpoint after every step: each reads one of them.
+    @Test func anEvaluationOfARunAtWorkReadsOneCheckpoint() throws {
+      let folder = try TemporaryFolder()
+      let tool = try Workplace.start(
+        Self.endless + ["--checkpoint-every", "1 steps"], output: folder("run"))
+      try tool.waits(toSay: "step-00000002.h5 sha256")
+      for ranks in [1, 1, 2] {
+        let outcome = try ToolProcess.run(
+          "rd-eval",
+          [
+            folder("run"), "--data", try Workplace.data(), "--category", "surface", "--teacher", "random:1",
+            "--threads",
+            "1", "--output", folder("out"),
+          ], ranks: ranks)
+        #expect(outcome.code == 0 && outcome.count(of: "warning: step-") == 0, "\(outcome.errors)")
+        let json = try JSONSerialization.jsonObject(
+          with: Data(contentsOf: URL(fileURLWithPath: folder("out/metrics.json"))))
+        let step = try #require((json as? [String: Any])?["step"] as? Int)
+        #expect(step >= 2)
+      }
+      try #require(kill(try tool.processIdentifier(), SIGKILL) == 0)
+      _ = try tool.wait()
+    }
+
     /// Ranks and mpirun, killed at random moments; the same command goes on each time.
     @Test func aRunThatIsKilledAgainAndAgainIsTheSame() throws {
       let folder = try TemporaryFolder()
-      let (run, kills) = (folder("run"), Thoroughness.count(100, sample: 4))
+      let (run, kills) = (folder("run"), Thoroughness.count(100, sample: 3))
       let options = Self.endless + ["--checkpoint-every", "1 steps"]
       var random = SeededGenerator(seed: 20220619)
       var victims = ["mpirun": 0, "rank 0": 0, "rank 1": 0]
