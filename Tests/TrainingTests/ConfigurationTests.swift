@@ -133,6 +133,17 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(typed == expected)
   }
 
+  /// The parser ends the process at some of them.
+  @Test(arguments: [
+    "[é]", "[[é]]", "[.a]", "[ \n", "seed = 1\r\n\t[[ = 1", "\u{FEFF}[é", "[", "[[", "[]", "[a]", "[[ a ]]\nseed = 1",
+  ])
+  func tablesAreRefused(toml: String) throws {
+    let failure = #expect(throws: Failure.self) {
+      try TrainingConfiguration(toml: "data = 'd'\n\(toml)", file: "run.toml")
+    }
+    #expect(failure?.code == .configuration && failure?.message.contains("run.toml") == true)
+  }
+
   @Test func presetSetsLossAndFusionAndEitherCanBeOverridden() throws {
     let paper = try parse("preset = 'paper'").model
     #expect(paper.loss == .perPixel && paper.fusion == .convolution)

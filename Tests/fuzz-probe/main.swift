@@ -23,7 +23,11 @@ func reader(_ name: String) throws -> (read: Reader, files: [[UInt8]]) {
     let configuration = TrainingConfiguration(data: "d", teacher: "random:1", output: "o")
     return (
       { _ = try TrainingConfiguration.resolve(file: $0) },
-      [Array(configuration.toml.utf8), Array("data = 'd'\nteacher = \"random:1\"\noutput = '''o'''\nseed = 0x10".utf8)]
+      [
+        Array(configuration.toml.utf8),
+        Array(
+          "data = 'd'\nteacher = \"random:1\"\noutput = '''o'''\nseed = 0x10\n[ a.b ]\n[[c]]\nd = { e = [1, {}] }".utf8),
+      ]
     )
   default: throw Failure(.usage, "no reader \(name)")
   }
