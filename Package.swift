@@ -7,6 +7,8 @@ let package = Package(
     .executable(name: "rd-train", targets: ["rd-train"]),
     .executable(name: "rd-eval", targets: ["rd-eval"]),
     .executable(name: "rd-data", targets: ["rd-data"]),
+    // What tests preload into the tools.
+    .library(name: "CFaultyCalls", type: .dynamic, targets: ["CFaultyCalls"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -108,7 +110,7 @@ let package = Package(
       ],
       resources: [.copy("Fixtures")]),
     .testTarget(
-      name: "ImageryTests", dependencies: ["Imagery", "FileSystem", "RandomStreams", "Diagnostics"],
+      name: "ImageryTests", dependencies: ["Imagery", "FileSystem", "RandomStreams", "Diagnostics", "TestSupport"],
       resources: [.copy("Fixtures")]),
     .testTarget(
       name: "TensorFilesTests", dependencies: ["TensorFiles", "TestSupport"], resources: [.copy("Fixtures")]),
@@ -124,12 +126,18 @@ let package = Package(
       name: "collectives-probe", dependencies: ["Collectives", "Diagnostics"], path: "Tests/collectives-probe"),
     .testTarget(
       name: "CollectivesTests", dependencies: ["Collectives", "Diagnostics", "collectives-probe", "TestSupport"]),
+    .target(name: "CFaultyCalls", path: "Tests/CFaultyCalls", linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CCountedMemory", path: "Tests/CCountedMemory", linkerSettings: [.linkedLibrary("dl")]),
     .executableTarget(
       name: "training-probe",
       dependencies: [
         "CCountedMemory", "Training", "Distillation", "Network", "Numerics", "Collectives", "Jobs", "Diagnostics",
       ], path: "Tests/training-probe"),
+    .executableTarget(
+      name: "fuzz-probe",
+      dependencies: [
+        "Training", "Checkpoints", "TensorFiles", "Imagery", "FileSystem", "Diagnostics", "TestSupport",
+      ], path: "Tests/fuzz-probe", exclude: ["Seeds"]),
     .testTarget(
       name: "TrainingTests",
       dependencies: [
@@ -140,7 +148,7 @@ let package = Package(
       name: "ParallelTests",
       dependencies: [
         "Evaluation", "Metrics", "Checkpoints", "Collectives", "Jobs", "Diagnostics", "Distillation", "Imagery",
-        "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench",
+        "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench", "fuzz-probe",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -79,7 +79,9 @@ static inline haddr_t CHDF5_driver_size(const H5FD_t *file, H5FD_mem_t type) {
 static inline herr_t CHDF5_driver_read(
     H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t place, size_t size, void *bytes) {
   (void)type, (void)transfer;
-  CHDF5_Target *target = ((CHDF5_File *)base)->target;
+  const CHDF5_File *concerned = (const CHDF5_File *)base;
+  CHDF5_Target *target = concerned->target;
+  const haddr_t most_beyond_end = 1 << 16;
   for (size_t done = 0; done < size;) {
     ssize_t step = pread(target->descriptor, (char *)bytes + done, size - done, (off_t)(place + done));
     if (step < 0 && errno == EINTR) continue;
@@ -88,6 +90,9 @@ static inline herr_t CHDF5_driver_read(
       return -1;
     }
     if (step == 0) {
+      // A damaged length is not to fill the memory with zeros.
+      haddr_t end = concerned->size > concerned->allocated ? concerned->size : concerned->allocated;
+      if (place + size > end && place + size - end > most_beyond_end) return -1;
       memset((char *)bytes + done, 0, size - done);
       break;
     }

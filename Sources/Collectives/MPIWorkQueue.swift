@@ -138,7 +138,7 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
       }
     } catch {
       // Others wait for answers that will not come.
-      FileHandle.standardError.write(Data("\(error)\n".utf8))
+      sayAsError("\(error)")
       communicator.abort(ExitCode.communication.rawValue)
     }
   }

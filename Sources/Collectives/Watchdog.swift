@@ -120,7 +120,7 @@ final class Watchdog: @unchecked Sendable {
     let failure = Failure(
       .communication, message,
       hint: "start the job again, and it goes on from its newest checkpoint; stall_timeout says how long ranks wait")
-    FileHandle.standardError.write(Data("\(ProcessInfo.processInfo.processName): \(failure)\n".utf8))
+    sayAsError("\(ProcessInfo.processInfo.processName): \(failure)")
     // The launcher may reach this rank no more, and others that this one reaches neither.
     for other in states.indices where other != rank { mail.send(.init(kind: .end), to: other) }
     for _ in 0..<10 {

@@ -1,3 +1,4 @@
+import Network
 import Numerics
 
 /// Feature maps of the three scales for some images, NHWC: the teacher's f1, f2, f3 or the student's d1, d2, d3.
@@ -34,6 +35,13 @@ public final class FeatureBuffer {
   /// Where an image's features at a scale lie.
   func place(scale: Int, image: Int) -> UnsafeMutablePointer<Float> {
     buffers[scale - 1].pointer + image * architecture.featureCount(ofScale: scale)
+  }
+
+  /// Whether all features of an image are finite.
+  public func isFinite(image: Int) -> Bool {
+    Self.scales(architecture).allSatisfy {
+      areFinite(place(scale: $0, image: image), count: architecture.featureCount(ofScale: $0))
+    }
   }
 
   /// Copies one image's features, scale after scale, out of this buffer.

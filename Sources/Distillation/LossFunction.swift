@@ -41,6 +41,13 @@ final class LossFunction {
     return (sums[0] + sums[1] + sums[2]) / Double(step.batch)
   }
 
+  /// Which of this rank's images have a loss that is not finite.
+  func oddImages(teacher: Features, student: Features) -> [Int] {
+    (0..<step.images).filter { image in
+      !(1...3).allSatisfy { distance(scale: $0, image: image, teacher: teacher, student: student).isFinite }
+    }
+  }
+
   /// Writes the loss's gradient with respect to the student's features of one scale.
   func backward(
     scale: Int, teacher: Features, student: Features, into target: UnsafeMutablePointer<Float>

@@ -50,16 +50,14 @@ public final class Student {
   /// - Parameters:
   ///   - features: the teacher's, of this rank's images.
   ///   - afterForward: called between the forward and the backward pass.
+  /// - Throws: ``NonFiniteNumbers`` on all ranks alike.
   public func lossAndGradients(_ features: Features, afterForward: () -> Void = {}) throws -> Double {
     let embedding = try bottleneck.forward(features, images: step.images)
     let rebuilt = try decoder.forward(embedding, images: step.images)
     let loss = try loss.forward(teacher: features, student: rebuilt)
-    // Before a gradient that is not finite reaches a parameter.
+    // It is the same on all ranks.
     guard loss.isFinite else {
-      throw Failure(
-        .internalError, "the loss of a step is \(loss)",
-        hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image",
-        isOnAllRanks: true)
+      throw NonFiniteNumbers(place: "the loss", images: self.loss.oddImages(teacher: features, student: rebuilt))
     }
     afterForward()
     try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in

@@ -89,7 +89,7 @@ public final class Evaluator {
 
   /// The image, its heat map, and its mask if it has one, side by side.
   private func picture(of image: Int, map: [Float], _ pictures: ResultPictures) throws -> Raster {
-    try pictures.panel(image: resized(image), map: map, side: side, mask: images.mask(of: image))
+    try pictures.panel(image: resized(image), map: map, side: side, mask: images.mask(of: image)?.pixels)
   }
 
   private func resized(_ image: Int) throws -> Raster {
@@ -139,7 +139,8 @@ public final class Evaluator {
       if highest.contains(image) { sheet.append(try picture(of: image, map: map, pictures)) }
       if gallery.contains(image) {
         cases[image] = try EvaluationReport.Case(
-          rows[image], image: resized(image), map: map, side: side, mask: images.mask(of: image), drawnBy: pictures)
+          rows[image], image: resized(image), map: map, side: side, mask: images.mask(of: image)?.pixels,
+          drawnBy: pictures)
       }
       console.progress(image + 1, of: entries.count, "map \(image + 1)/\(entries.count)")
     }

@@ -123,7 +123,7 @@ public final class Predictor {
     }
     let readable = entries.indices.filter { (try? decoded[$0].get()) != nil }
     let rasters = try readable.map { try decoded[$0].get() }
-    try trained.extractor.take(rasters)
+    try trained.extractor.take(rasters, from: readable.map { entries[$0].path })
     try trained.extractor.extract(rasters.count, into: features)
     let detections = rasters.isEmpty ? [] : try trained.detector.detect(features.features, images: rasters.count)
     var predictions = entries.indices.map { index in

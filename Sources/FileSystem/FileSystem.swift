@@ -131,9 +131,12 @@ public func fileSize(_ path: String) -> Int? {
 }
 
 /// The names in a folder, hidden ones left out, in the order of their bytes.
+/// - Parameter unusable: is given names that are not UTF-8, nearly as they are, and may throw what it is given.
 /// - Throws: `Failure` of `.badData` where there is no such folder or a name in it is not UTF-8,
 ///   of `.inputOutput` where it cannot be read.
-public func namesInFolder(_ path: String) throws -> [String] {
+public func namesInFolder(
+  _ path: String, unusable: (_ name: String, Failure) throws -> Void = { throw $1 }
+) throws -> [String] {
   guard let folder = opendir(path) else {
     let code: ExitCode = errno == ENOENT || errno == ENOTDIR ? .badData : .inputOutput
     throw Failure(code, "\(path): \(errno == ENOENT ? "no such folder" : systemReason())")
@@ -146,9 +149,10 @@ public func namesInFolder(_ path: String) throws -> [String] {
     let bytes = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
     if bytes.first == UInt8(ascii: ".") { continue }
     guard let name = String(validating: bytes, as: UTF8.self) else {
-      throw Failure(
-        .badData, "\(path): the name \"\(String(decoding: bytes, as: UTF8.self))\" in this folder is not UTF-8",
-        hint: "rename it")
+      let name = String(decoding: bytes, as: UTF8.self)
+      try unusable(
+        name, Failure(.badData, "\(path): the name \"\(name)\" in this folder is not UTF-8", hint: "rename it"))
+      continue
     }
     names.append(name)
   }

@@ -31,6 +31,13 @@ public struct OpenFile: ~Copyable, Sendable {
     guard descriptor >= 0 else { throw writeFailure(name) }
   }
 
+  /// Opens a file to be read and changed, and makes it where there is none.
+  /// - Throws: `Failure` of `.inputOutput`.
+  public init(changing path: String) throws {
+    self.init(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644), path: path)
+    guard descriptor >= 0 else { throw writeFailure(path) }
+  }
+
   /// Makes a file in a folder and takes its name away at once: it is gone with its owner, however the process ends.
   /// - Parameter content: what it is to hold, for error messages and, as long as it has one, its name.
   /// - Throws: `Failure` of `.inputOutput`.

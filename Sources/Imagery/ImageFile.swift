@@ -5,7 +5,7 @@ import Glibc
 
 /// Pictures as files: PNG and JPEG, told apart by their first bytes and not by their names.
 public enum ImageFile {
-  /// Reads a picture in color, as Pillow's `convert("RGB")` gives it: alpha is dropped, palettes are expanded.
+  /// Reads a picture in color, as Pillow's `exif_transpose` and `convert("RGB")` give it: upright, alpha dropped, palettes expanded.
   ///
   /// 16-bit samples become `value * 255 / 65535`, rounded, where Pillow clips or truncates.
   /// - Throws: `Failure` of `.badData` where the file is missing, empty, of another kind, damaged or cut off;
@@ -14,7 +14,7 @@ public enum ImageFile {
     try picture(from: readFile(path), named: path).inColor()
   }
 
-  /// Reads a picture in grey, as Pillow's `convert("L")` gives it. Throws as `decode` does.
+  /// Reads a picture in grey, as Pillow's `exif_transpose` and `convert("L")` give it. Throws as `decode` does.
   public static func decodeMask(_ path: String) throws -> Raster {
     try picture(from: readFile(path), named: path).inGrey()
   }
@@ -43,7 +43,8 @@ public enum ImageFile {
     let (width, height, channels) = (Int(raster.width), Int(raster.height), Int(raster.channels))
     return Raster(
       width: width, height: height, channels: channels,
-      pixels: Array(UnsafeBufferPointer(start: raster.pixels, count: width * height * channels)))
+      pixels: Array(UnsafeBufferPointer(start: raster.pixels, count: width * height * channels))
+    ).upright(ExifOrientation(ofFile: bytes))
   }
 
   private typealias Decoder = (

@@ -8,12 +8,42 @@ public struct ImageEntry: Sendable, Equatable {
   /// The path from the root of the data set, such as "train/good/000.png": the same on every host.
   public let relativePath: String
   public let byteCount: Int
+
+  /// What keeps it from being read, nil where nothing does. It is read for that.
+  public var unreadable: UnreadableImage? {
+    do {
+      _ = try ImageFile.decode(path)
+      return nil
+    } catch {
+      return UnreadableImage(image: relativePath, reason: (error as? Failure)?.message ?? "\(error)")
+    }
+  }
+}
+
+/// A picture of a data set that cannot be used.
+public struct UnreadableImage: Sendable, Equatable, Codable {
+  /// The path from the root of the data set.
+  public let image: String
+  public let reason: String
 }
 
 /// The pictures to train on, in the order of their relative paths' bytes.
 public struct ImageManifest: Sendable, Equatable {
   public let root: String
   public let images: [ImageEntry]
+  /// What is left out, in the same order.
+  public let unreadable: [UnreadableImage]
+
+  /// The same without some more images.
+  public func without(_ others: [UnreadableImage]) -> ImageManifest {
+    let names = Set(others.map(\.image))
+    let known = Set(unreadable.map(\.image))
+    return ImageManifest(
+      root: root, images: images.filter { !names.contains($0.relativePath) },
+      unreadable: (unreadable + others.filter { !known.contains($0.image) }).sorted {
+        precedesInBytes($0.image, $1.image)
+      })
+  }
 
   /// SHA-256 over relative paths and sizes: equal where processes on different hosts see the same files.
   public var fingerprint: String {
@@ -24,7 +54,7 @@ public struct ImageManifest: Sendable, Equatable {
 
   /// Some of the pictures, each in its place in the order.
   func holding(_ numbers: some Sequence<Int>) -> ImageManifest {
-    ImageManifest(root: root, images: numbers.sorted().map { images[$0] })
+    ImageManifest(root: root, images: numbers.sorted().map { images[$0] }, unreadable: unreadable)
   }
 
   /// Holds a share of the pictures out of training: which is a matter of the seed and of how many there are.
@@ -62,13 +92,20 @@ public enum MVTecDataSet {
   static let normalKind = "good"
 
   /// The normal pictures of `train/good`.
+  /// - Parameter skipsUnreadable: whether names that lead to no file, and such as nothing can be opened by, are left out.
   /// - Throws: `Failure` of `.badData` where the folder is missing or holds no picture, of `.inputOutput` where it
   ///   cannot be read.
-  public static func training(at folder: String, category: String? = nil) throws -> ImageManifest {
+  public static func training(
+    at folder: String, category: String? = nil, skipsUnreadable: Bool = false
+  ) throws -> ImageManifest {
     let root = try root(at: folder, category: category, needing: "train/good")
-    let images = try images(in: "train/good", of: root)
+    var unreadable: [UnreadableImage] = []
+    let images = try images(in: "train/good", of: root) { name, failure in
+      guard skipsUnreadable else { throw failure }
+      unreadable.append(UnreadableImage(image: "train/good/\(name)", reason: failure.message))
+    }
     guard !images.isEmpty else { throw noPictures(in: "\(root)/train/good") }
-    return ImageManifest(root: root, images: images)
+    return ImageManifest(root: root, images: images, unreadable: unreadable)
   }
 
   /// The pictures of `test`, normal and defective, ordered as a manifest is. Throws as `training` does.
@@ -112,13 +149,21 @@ public enum MVTecDataSet {
     throw Failure(.badData, isFolder(root) ? "\(root): holds no folder \(part)" : "\(root): no such folder", hint: hint)
   }
 
-  private static func images(in part: String, of root: String) throws -> [ImageEntry] {
-    try namesInFolder("\(root)/\(part)").compactMap { name in
+  /// - Parameter unusable: is given what is named as a picture and is no file.
+  private static func images(
+    in part: String, of root: String, unusable: (_ name: String, Failure) throws -> Void = { throw $1 }
+  ) throws -> [ImageEntry] {
+    try namesInFolder("\(root)/\(part)", unusable: unusable).compactMap { name in
       guard isPicture(name) else { return nil }
       let path = "\(root)/\(part)/\(name)"
-      if isFolder(path) { return nil }
+      if isFolder(path) {
+        try unusable(name, Failure(.badData, "\(path): a folder that is named as a picture", hint: "rename it"))
+        return nil
+      }
       guard let byteCount = fileSize(path) else {
-        throw Failure(.inputOutput, "\(path): not a file that can be read", hint: "is it a link that leads nowhere?")
+        try unusable(
+          name, Failure(.inputOutput, "\(path): not a file that can be read", hint: "is it a link that leads nowhere?"))
+        return nil
       }
       return ImageEntry(path: path, relativePath: "\(part)/\(name)", byteCount: byteCount)
     }

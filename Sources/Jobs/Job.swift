@@ -19,8 +19,7 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
     }
     // Where all ranks fail alike, rank 0 says so for all.
     if communicator.rank > 0 { Thread.sleep(forTimeInterval: 1) }
-    FileHandle.standardError.write(
-      Data("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)\n".utf8))
+    sayAsError("\(tool): rank \(communicator.rank) (\(LaunchEnvironment.hostName)): \(failure)")
     communicator.abort(failure.code.rawValue)
   }
 }
@@ -29,6 +28,8 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
 public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: String) {
   // Tensors that were read and brought into another form go back to the system; glibc would otherwise come to keep ever larger ones.
   mallopt(M_MMAP_THRESHOLD, 1 << 20)
+  // A file that may not grow further is then an error in writing; mpirun gives its ranks the signals' defaults.
+  signal(SIGXFSZ, SIG_IGN)
   do {
     var command = try Command.parseAsRoot()
     try command.run()
@@ -41,7 +42,7 @@ public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: St
       exit(code)
     }
     guard let failure else { Command.exit(withError: error) }
-    FileHandle.standardError.write(Data("\(tool): \(failure)\n".utf8))
+    sayAsError("\(tool): \(failure)")
     exit(code)
   }
 }

@@ -1,5 +1,4 @@
 import CVectorKernels
-import Diagnostics
 import Numerics
 
 /// A convolution with batch normalisation over the whole batch of all ranks, trained.
@@ -63,7 +62,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
     let (affine, statistics) = (step.parameters.affine.values, step.parameters.statistics.values)
     let count = Double(step.batch * pixels)
-    try requireFinite(sums, count: 2 * channels)
+    try requireFinite(sums, of: z, stride: channels)
     for channel in 0..<channels {
       let mean = sums[channel] / count
       let variance = max(sums[channels + channel] / count - mean * mean, 0)
@@ -100,12 +99,16 @@ public final class NormalizedConvolution: ConvolutionUnit {
   }
 
   /// The sums are the same on all ranks, so all stop here together, before a parameter is touched.
-  private func requireFinite(_ sums: UnsafePointer<Double>, count: Int) throws {
-    guard !(0..<count).allSatisfy({ sums[$0].isFinite }) else { return }
-    throw Failure(
-      .internalError, "layer \(name): numbers that are not finite",
-      hint: "the last checkpoint is intact; try a lower --learning-rate, or look for an odd image",
-      isOnAllRanks: true)
+  /// - Parameters:
+  ///   - values: what was summed, of all of this rank's images.
+  ///   - stride: the distance between two pixels of it.
+  private func requireFinite(_ sums: UnsafePointer<Double>, of values: UnsafePointer<Float>, stride: Int) throws {
+    if (0..<2 * channels).allSatisfy({ sums[$0].isFinite }) { return }
+    let pixels = shape.outputPixels
+    let odd = (0..<step.images).filter { image in
+      !(image * pixels..<(image + 1) * pixels).allSatisfy { areFinite(values + $0 * stride, count: channels) }
+    }
+    throw NonFiniteNumbers(place: "layer \(name)", images: odd)
   }
 
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
@@ -130,7 +133,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
         z + images.lowerBound * size, mean, inverseDeviation, y.map { $0 + start }, stride, dy + start, stride,
         images.count * pixels, channels, sums, sums + channels)
     }
-    try requireFinite(sums, count: 2 * channels)
+    try requireFinite(sums, of: dy, stride: stride)
 
     let (affine, gradients) = (step.parameters.affine.values, step.parameters.affineGradients.pointer)
     let count = Double(step.batch * pixels)

@@ -1,3 +1,4 @@
+import Diagnostics
 import Distillation
 import Imagery
 import Numerics
@@ -10,6 +11,8 @@ package final class FeatureExtractor {
   private let teacher: Teacher
   package let team: ThreadTeam
   private let pixels: FloatBuffer
+  /// Of the pictures that were read last.
+  private var paths: [String] = []
   package var architecture: Architecture { teacher.architecture }
   /// The most images at a time.
   package var capacity: Int { teacher.capacity }
@@ -22,17 +25,23 @@ package final class FeatureExtractor {
   }
 
   /// Decodes, resizes and normalises pictures: the paper's preprocessing.
+  /// - Returns: their own widths and heights.
   /// - Throws: `Failure(.badData)` that names a picture that cannot be read.
-  package func read(_ paths: [String]) throws {
+  @discardableResult
+  package func read(_ paths: [String]) throws -> [SIMD2<Int>] {
     let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
-    try team.run(paths.count) { index, _ in
-      Self.normalize(try ImageFile.decode(paths[index]), size: size, into: pixels, place: index)
+    self.paths = paths
+    return try team.map(paths.count) { index in
+      let picture = try ImageFile.decode(paths[index])
+      Self.normalize(picture, size: size, into: pixels, place: index)
+      return SIMD2(picture.width, picture.height)
     }
   }
 
   /// Resizes and normalises pictures that were decoded.
-  package func take(_ pictures: [Raster]) throws {
+  package func take(_ pictures: [Raster], from paths: [String]) throws {
     let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
+    self.paths = paths
     try team.run(pictures.count) { index, _ in
       Self.normalize(pictures[index], size: size, into: pixels, place: index)
     }
@@ -45,8 +54,15 @@ package final class FeatureExtractor {
   }
 
   /// The features of the first `images` pictures that were read or taken, into `target` from image `first` on.
+  /// - Throws: `Failure(.internalError)` that names a picture whose features are not finite.
   package func extract(_ images: Int, into target: FeatureBuffer, first: Int = 0) throws {
     guard images > 0 else { return }
     try teacher.forward(pixels.pointer, images: images, into: target, first: first)
+    try team.run(images) { [paths] image, _ in
+      guard !target.isFinite(image: first + image) else { return }
+      throw Failure(
+        .internalError, "\(paths[image]): the teacher makes numbers of it that are not finite",
+        hint: "are these the weights of a trained network?")
+    }
   }
 }

@@ -32,10 +32,23 @@ package struct TestImages: Sendable {
 
   package func part(of image: Int) -> Int { kinds.firstIndex(of: entries[image].kind).map { $0 + 1 } ?? 0 }
 
-  /// The defect's pixels at the network's resolution; nil for normal images and where there is no mask.
-  package func mask(of image: Int) throws -> [Bool]? {
+  /// Where a defect is, as a mask file says.
+  package struct Mask {
+    /// At the network's resolution.
+    package let pixels: [Bool]
+    /// Of the file.
+    package let size: SIMD2<Int>
+    /// Whether the file holds nothing but black and white.
+    package let isBinary: Bool
+  }
+
+  /// The mask of an image; nil for normal images and where there is none.
+  package func mask(of image: Int) throws -> Mask? {
     try entries[image].maskPath.map {
-      try ImageFile.decodeMask($0).resized(width: side, height: side).binaryMask()
+      let file = try ImageFile.decodeMask($0)
+      return Mask(
+        pixels: file.resized(width: side, height: side).binaryMask(), size: SIMD2(file.width, file.height),
+        isBinary: file.pixels.allSatisfy { $0 == 0 || $0 == 255 })
     }
   }
 
@@ -57,12 +70,18 @@ package struct TestImages: Sendable {
 
   private func warning(of image: Int, _ finding: ImageFinding) -> String? {
     guard entries[image].isAnomalous else { return nil }
-    switch finding.mask {
-    case .unknown: return "\(entries[image].image.relativePath): no mask; left out of the pixel metrics"
-    case .empty:
-      return "\(entries[image].image.relativePath): the mask marks no pixel at \(side) pixels; counted as background"
-    case .marked: return nil
+    guard finding.mask != .unknown else {
+      return "\(entries[image].image.relativePath): no mask; left out of the pixel metrics"
     }
+    var oddities: [String] = []
+    if finding.mask == .empty { oddities.append("marks no pixel at \(side) pixels; counted as background") }
+    if !finding.maskIsBinary { oddities.append("holds greys; those above 127 count as marked") }
+    if finding.maskSize != finding.size {
+      oddities.append(
+        "is \(finding.maskSize.x) x \(finding.maskSize.y) pixels, the image \(finding.size.x) x \(finding.size.y)")
+    }
+    return oddities.isEmpty
+      ? nil : "\(entries[image].image.relativePath): the mask " + oddities.joined(separator: ", and ")
   }
 }
 
@@ -77,10 +96,18 @@ package struct ImageFinding: BitwiseCopyable, Sendable {
   package let lowest: Float
   package let highest: Float
   package let mask: Mask
+  package let maskIsBinary: Bool
+  package let maskSize: SIMD2<Int>
+  /// Of the image's file.
+  package let size: SIMD2<Int>
   /// As of `ImageResult`.
   package let referenceArea: Double??
 
-  package init(_ detection: Detection, mask: [Bool]?, side: Int) throws {
+  package init(_ detection: Detection, mask file: TestImages.Mask?, size: SIMD2<Int>, side: Int) throws {
+    let mask = file?.pixels
+    maskIsBinary = file?.isBinary ?? true
+    maskSize = file?.size ?? size
+    self.size = size
     score = detection.score
     let maxima = detection.scaleMaps.map { Double($0.max() ?? 0) }
     scaleMaxima = SIMD3(maxima[0], maxima[1], maxima[2])

@@ -68,17 +68,19 @@ package struct TestScoring {
     var seconds = 0.0
     for start in stride(from: own.lowerBound, to: own.upperBound, by: capacity) {
       let part = start..<min(start + capacity, own.upperBound)
-      try extractor.read(part.map { images.entries[$0].image.path })
+      let sizes = try extractor.read(part.map { images.entries[$0].image.path })
       let began = ContinuousClock.now
       try extractor.extract(part.count, into: features)
       let detections = try detector.detect(features.features, images: part.count)
       seconds += (ContinuousClock.now - began).seconds
       let masks = try team.map(part.count) { try images.mask(of: start + $0) }
-      findings += try team.map(part.count) { try ImageFinding(detections[$0], mask: masks[$0], side: images.side) }
+      findings += try team.map(part.count) {
+        try ImageFinding(detections[$0], mask: masks[$0], size: sizes[$0], side: images.side)
+      }
       for (image, (detection, mask)) in zip(part, zip(detections, masks)) {
         try each(image, detection)
         let kind = images.part(of: image)
-        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask, part: kind) }
+        if kind == 0 || mask != nil { try pixels.add(map: detection.map, mask: mask?.pixels, part: kind) }
       }
       console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
     }

@@ -4,6 +4,7 @@ import Diagnostics
 import Distillation
 import Network
 import Numerics
+import Synchronization
 import TensorFiles
 
 /// Adam (D. Kingma, J. Ba, ICLR 2015) over all ranks: each sums the gradients of one range of the weights, keeps the moments of that range
@@ -21,6 +22,9 @@ package final class Adam {
   /// Mean and mean square of the gradients of the own range.
   private let weightMoments: (first: FloatBuffer, second: FloatBuffer)
   private let affineMoments: (first: FloatBuffer, second: FloatBuffer)
+  private let largestGradient = Atomic<UInt32>(0)
+  /// The square of no gradient is to be infinite.
+  private static let limit = Float(0x1p63).bitPattern
 
   package init(
     _ parameters: Parameters, learningRate: Double, beta1: Double, beta2: Double, tree: ShardTree,
@@ -42,10 +46,12 @@ package final class Adam {
 
   /// Sums the ranks' partial gradients and updates all parameters. Collective.
   /// - Parameter step: counted from 1.
+  /// - Throws: ``NonFiniteNumbers`` on all ranks alike where a gradient is not finite or cannot be squared.
   package func update(step: Int) throws {
     let own = reduction.own
     let gradients = parameters.weightGradients.pointer
     try reduction.reduceScatter(nodes: gradients, into: gradients + own.lowerBound)
+    try requireUsableGradients()
     try update(
       parameters.weights.values + own.lowerBound, moments: weightMoments, gradients: gradients + own.lowerBound,
       count: own.count, step: step)
@@ -53,6 +59,55 @@ package final class Adam {
     try update(
       parameters.affine.values, moments: affineMoments, gradients: parameters.affineGradients.pointer,
       count: parameters.affine.count, step: step)
+  }
+
+  private func requireUsableGradients() throws {
+    let (own, affine) = (reduction.own, parameters.affine.count)
+    let (gradients, affineGradients) = (parameters.weightGradients.pointer, parameters.affineGradients.pointer)
+    largestGradient.store(largestMagnitude(affineGradients, count: affine), ordering: .relaxed)
+    let parts = min(team.count, own.count)
+    try team.run(parts) { part, _ in
+      let range = evenRange(part, of: parts, count: own.count)
+      largestGradient.max(
+        largestMagnitude(gradients + own.lowerBound + range.lowerBound, count: range.count), ordering: .relaxed)
+    }
+    let largest = largestGradient.load(ordering: .relaxed)
+    guard communicator.size > 1 else {
+      if largest >= Self.limit { throw try gradientFault() }
+      return
+    }
+    var all = [UInt32](repeating: 0, count: communicator.size)
+    let counts = all.map { _ in MemoryLayout<UInt32>.size }
+    try withUnsafeBytes(of: largest) { send in
+      try all.withUnsafeMutableBytes {
+        try communicator.allGather(send, into: $0, counts: counts)
+      }
+    }
+    if all.contains(where: { $0 >= Self.limit }) { throw try gradientFault() }
+  }
+
+  /// Says of which parameters some gradient is too large, or not a number, and whether this rank's images have such ones. Collective.
+  private func gradientFault() throws -> NonFiniteNumbers {
+    let (own, count) = (reduction.own, parameters.weights.count)
+    let gradients = parameters.weightGradients.pointer
+    func isUsable(_ range: Range<Int>, node: Int = 0) -> Bool {
+      largestMagnitude(gradients + node * count + range.lowerBound, count: range.count) < Self.limit
+    }
+    let weights = parameters.weights.entries.filter { !isUsable($0.range.clamped(to: own)) }
+    let affine = parameters.affine.entries.filter {
+      largestMagnitude(parameters.affineGradients.pointer + $0.offset, count: $0.count) >= Self.limit
+    }
+    let found = try communicator.allGather(Array((weights + affine).map(\.name).joined(separator: "\n").utf8))
+    let names = found.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
+    // The own range holds sums over all ranks by now, the others this rank's parts of them.
+    let nodes = count == 0 ? 0 : parameters.weightGradients.count / count
+    let isHere = !(0..<nodes).allSatisfy { node in
+      isUsable(0..<own.lowerBound, node: node) && isUsable(own.upperBound..<count, node: node)
+    }
+    let isKnown = try communicator.allGather(values: [isHere]).contains(true)
+    let others = Set(names).count > 1 ? " and \(Set(names).count - 1) others" : ""
+    return NonFiniteNumbers(
+      place: "the gradient of \(names.first ?? "a parameter")\(others)", images: isHere || !isKnown ? nil : [])
   }
 
   private func update(

@@ -4,7 +4,9 @@ import Numerics
 extension TrainingConfiguration {
   /// The keys of the configuration, in the order in which they are rendered; the raw value is the name in files.
   public enum Key: String, CaseIterable, Sendable {
-    case data, category, output
+    case data, category
+    case skipUnreadable = "skip_unreadable"
+    case output
     case validationFraction = "validation_fraction"
     case teacher, backbone, preset, loss, fusion, bottleneck
     case imageSize = "image_size"
@@ -56,7 +58,7 @@ extension TrainingConfiguration.Key {
   /// The sections of the rendered configuration and of `--help`.
   var section: String {
     switch self {
-    case .data, .category, .output, .validationFraction: "Data"
+    case .data, .category, .skipUnreadable, .output, .validationFraction: "Data"
     case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
@@ -72,7 +74,7 @@ extension TrainingConfiguration.Key {
     case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
     case .validationFraction: true
-    case .data, .category, .output, .teacher, .preset, .epochs, .maxSteps: false
+    case .data, .category, .skipUnreadable, .output, .teacher, .preset, .epochs, .maxSteps: false
     case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
     case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: false
@@ -89,6 +91,10 @@ extension TrainingConfiguration.Key {
         \.category, "subfolder of the data set to train on; its normal images lie in train/good",
         "a folder name, several with commas between them, or all", otherwise: "none",
         valid: { CategorySelection($0) != nil })
+    case .skipUnreadable:
+      Setting(
+        \.skipUnreadable, "leave images out that cannot be read, and list them; otherwise one ends the run",
+        "true or false", valid: { _ in true })
     case .output:
       Setting(\.output, "folder for the configuration, the log and the checkpoints", "a folder", valid: { !$0.isEmpty })
     case .validationFraction:

@@ -113,6 +113,11 @@ private struct ConfigurationReader {
   }
 
   mutating func read(toml: String, file: String, keys: [Key] = Key.allCases) {
+    if let line = lineOfNamelessTable(in: toml) {
+      errors.append("\(file):\(line): a table without a name: all keys stand at the top level, without tables")
+      given = Set(Key.allCases)
+      return
+    }
     let table: TOMLTable
     do {
       table = try TOMLTable(string: toml)
@@ -164,6 +169,23 @@ private func lineNumber(of name: String, in toml: String) -> Int? {
       let rest = start.dropFirst(spelling.count).drop { " \t".contains($0) }
       if let next = rest.first, "=.]".contains(next) { return index + 1 }
     }
+  }
+  return nil
+}
+
+/// The line, from 1, of a table's header that has something else where its name should begin: the parser would end the process there.
+private func lineOfNamelessTable(in toml: String) -> Int? {
+  let text = toml.unicodeScalars.split(omittingEmptySubsequences: false) { ("\n"..."\r").contains($0) }
+  for (index, line) in text.enumerated() {
+    func isBlank(_ scalar: Unicode.Scalar) -> Bool { " \t\u{FEFF}".unicodeScalars.contains(scalar) }
+    var rest = line.drop(while: isBlank)
+    guard rest.first == "[" else { continue }
+    rest = rest.dropFirst().drop(while: isBlank)
+    if rest.first == "[" { rest = rest.dropFirst().drop(while: isBlank) }
+    let isNamed = rest.first.map { scalar in
+      scalar.isASCII && (scalar.properties.isAlphabetic || "0123456789_-\"']".unicodeScalars.contains(scalar))
+    }
+    if isNamed != true { return index + 1 }
   }
   return nil
 }

@@ -29,17 +29,21 @@ private struct Stepped: Decodable {
   let step: Int
 }
 
-/// The run's `log.jsonl`: one JSON object a line.
+/// The run's `log.jsonl`: one JSON object a line. Lines that cannot be written wait in memory, and go with the next one.
 final class EventLog {
-  private let path: String
-  private let file: FileHandle
-  private let encoder: JSONEncoder
+  private let file: OpenFile
+  private let encoder = JSONEncoder()
+  private let warn: (String) -> Void
+  /// The bytes of the whole lines in the file.
+  private var size = 0
+  private var waiting: [UInt8] = []
+  private var isBehind = false
 
   /// Opens the log of a run that goes on after `step` steps: what an earlier life logged of later steps is dropped.
+  /// - Parameter warn: is told when lines can no longer be written.
   /// - Throws: `Failure(.inputOutput)`.
-  init(_ path: String, after step: Int) throws {
-    self.path = path
-    encoder = JSONEncoder()
+  init(_ path: String, after step: Int, warn: @escaping (String) -> Void) throws {
+    self.warn = warn
     encoder.outputFormatting = [.sortedKeys]
     let decoder = JSONDecoder()
     var kept: [UInt8] = []
@@ -51,11 +55,8 @@ final class EventLog {
       }
     }
     try writeFile(path, bytes: kept)
-    guard let file = FileHandle(forWritingAtPath: path) else {
-      throw Failure(.inputOutput, "\(path): cannot be opened for writing")
-    }
-    self.file = file
-    _ = try? file.seekToEnd()
+    file = try OpenFile(changing: path)
+    size = kept.count
   }
 
   /// The evaluations that a log tells of, up to a step.
@@ -67,12 +68,23 @@ final class EventLog {
     }.filter { $0.step <= step }
   }
 
-  /// - Throws: `Failure(.inputOutput)`.
   func append(_ event: some Encodable) throws {
+    waiting += try encoder.encode(event) + [UInt8(ascii: "\n")]
     do {
-      try file.write(contentsOf: encoder.encode(event) + Data("\n".utf8))
+      try finish()
     } catch {
-      throw Failure(.inputOutput, "\(path): cannot be written: \(error)")
+      if !isBehind { warn("\(error)\n  the lines are kept, and written as soon as that is possible") }
+      isBehind = true
     }
+  }
+
+  /// Writes what waits.
+  /// - Throws: `Failure(.inputOutput)`.
+  func finish() throws {
+    // A line of which only a part was written is written again from its start.
+    try waiting.withUnsafeBytes { try file.write($0, at: size) }
+    size += waiting.count
+    waiting = []
+    isBehind = false
   }
 }

@@ -1,6 +1,9 @@
 import Checkpoints
+import Collectives
 import Diagnostics
 import FileSystem
+import Glibc
+import Jobs
 
 /// The files of a run.
 public struct RunFolder: Sendable {
@@ -12,8 +15,33 @@ public struct RunFolder: Sendable {
   /// The checkpoint of the best evaluation, and the one that was the best before.
   public var best: String { "\(path)/best" }
   var configuration: String { "\(path)/config.toml" }
+  /// The images that the run does without.
+  var skipped: String { "\(path)/skipped.jsonl" }
   var log: String { "\(path)/log.jsonl" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
+
+  /// Whether there may be something to go on from.
+  var hasCheckpoints: Bool {
+    (try? namesInFolder(checkpoints))?.contains { CheckpointStore.step(ofName: $0) != nil } == true
+  }
+
+  /// Makes the folder and keeps other trainers out of it for as long as the lock lives.
+  /// - Returns: nil, after a warning, where the file system has no locks.
+  /// - Throws: `Failure(.configuration)` where another trainer has it, `Failure(.inputOutput)` where it cannot be made.
+  func lock(_ console: Console) throws -> FileLock? {
+    try makeFolder(path)
+    do {
+      let holder = "rd-train, process \(getpid()) on host \(LaunchEnvironment.hostName)"
+      // The ranks of a job that was killed may end a moment after it.
+      let lock = try FileLock("\(path)/lock", holder: holder, patience: .seconds(5))
+      if lock == nil {
+        console.say("warning: \(path): its file system has no locks: take care that no other rd-train writes there")
+      }
+      return lock
+    } catch let failure as Failure where failure.code == .configuration {
+      throw Failure(failure.code, failure.message, hint: "wait for its end, or choose another --output")
+    }
+  }
 
   /// Puts the checkpoints and the log of an earlier run aside, under the next free number, so that a new one can begin here.
   /// - Returns: where the checkpoints went; nil where there were none.

@@ -13,6 +13,8 @@ struct RunStart {
   let console: Console
   let inputs: TrainingInputs
   let run: RunFolder
+  /// Keeps other trainers out of the folder. Rank 0 has it.
+  let lock: FileLock?
   let store: CheckpointStore
   /// What the run goes on from. Rank 0 alone has it, since the folder need not be everybody's.
   let checkpoint: CheckpointFile?
@@ -34,7 +36,8 @@ struct RunStart {
   ) throws {
     let communicator = TimedCommunicator(base)
     try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
-    let inputs = try TrainingInputs(configuration, ranks: communicator.size, over: communicator, teacher: teacher)
+    let inputs = try TrainingInputs(
+      configuration, ranks: communicator.size, over: communicator, teacher: teacher, console: console)
     try communicator.compareContents(
       of: (inputs.manifest.images + inputs.heldOut.images).map { ($0.relativePath, $0.path) },
       hosts: communicator.hostNames())
@@ -44,12 +47,14 @@ struct RunStart {
       )
     }
 
+    for image in inputs.manifest.unreadable { console.say("warning: left out: \(image.reason)") }
+
     let run = RunFolder(configuration.output)
     let store = CheckpointStore(storage: FolderStorage(run.checkpoints), keep: configuration.keepCheckpoints) {
       console.say("warning: \($0.name): \($0.reason)")
     }
     // At once, since much is done before the folder is needed.
-    try communicator.agree { if communicator.rank == 0 { try makeFolder(run.path) } }
+    lock = try communicator.agree { communicator.rank == 0 ? try run.lock(console) : nil }
     let start: CheckpointFile? = try communicator.agree {
       guard communicator.rank == 0 else { return nil }
       let start = try startingPoint(configuration.resume, run: run, store: store)
@@ -58,6 +63,7 @@ struct RunStart {
         console.say("the checkpoints of an earlier run are now in \(place)")
       }
       try writeFile(run.configuration, bytes: Array(configuration.resolved.toml.utf8))
+      if configuration.skipUnreadable { try writeFile(run.skipped, bytes: inputs.manifest.unreadable.lines()) }
       return start
     }
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])

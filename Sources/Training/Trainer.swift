@@ -29,6 +29,8 @@ public final class Trainer {
   var student: Student { rank.student }
   var adam: Adam { rank.adam }
   let run: RunFolder
+  /// Keeps other trainers out of the folder.
+  private let lock: FileLock?
   let store: CheckpointStore
   let stop: StopRequests
 
@@ -66,6 +68,7 @@ public final class Trainer {
     self.source = source
     self.heldOut = heldOut
     self.rank = rank
+    lock = start.lock
     self.stop = stop
     stepOfCheckpoint = losses.count
     // Weights and both moments.
@@ -77,23 +80,28 @@ public final class Trainer {
   ///   `Failure(.stoppedResumable)` on all ranks where the run was asked to stop; then there is a checkpoint of its last step.
   public func train() throws {
     defer { engine.team.finish() }
-    do {
-      try trainToTheEnd()
-    } catch let asked as Failure where asked.code == .stoppedResumable {
-      if step > stepOfCheckpoint { try writeCheckpoint(withStatistics: false) }
-      throw asked
-    }
-  }
-
-  private func trainToTheEnd() throws {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
-    let log = communicator.rank == 0 ? try EventLog(run.log, after: step) : nil
     if configuration.evaluateEvery != nil, configuration.bestBy != .validationLoss {
       console.say(
         "warning: the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
           + "reaches on them is too good")
     }
+    let log = try communicator.agree {
+      communicator.rank == 0
+        ? try EventLog(run.log, after: step) { [console] in console.say("warning: \($0)") } : nil
+    }
+    do {
+      try trainToTheEnd(log)
+    } catch let asked as Failure where asked.code == .stoppedResumable {
+      if step > stepOfCheckpoint { try writeCheckpoint(withStatistics: false) }
+      try communicator.agree { try log?.finish() }
+      throw asked
+    }
+    try communicator.agree { try log?.finish() }
+  }
+
+  private func trainToTheEnd(_ log: EventLog?) throws {
     let features = rank.features
     var clock = StepClock(communicator)
     var shuffled = ShuffledShards(order, shards: shards)
@@ -107,22 +115,44 @@ public final class Trainer {
       clock.inputEnds()
 
       student.step.begin(imagesPerShard: images.map(\.count), batch: order.batch(ofStep: step))
-      let loss = try student.lossAndGradients(features.features)
-      try adam.update(step: step + 1)
-
-      losses.append(loss)
+      do {
+        let loss = try student.lossAndGradients(features.features)
+        try adam.update(step: step + 1)
+        losses.append(loss)
+      } catch let found as NonFiniteNumbers {
+        throw try failure(found, images: images.flatMap { $0 })
+      }
       let event = clock.event(
-        step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: loss, batch: student.step.batch)
-      try log?.append(event)
+        step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: losses[step - 1], batch: student.step.batch)
       console.progress(step, of: stepCount, describe(event))
       reserve.note(step: clock.elapsed)
-      try communicator.agree { try stopIfAsked() }
-      isEarly = try evaluateIfDue(log)
-      if step < stepCount, !isEarly, isDue(configuration.checkpointEvery) {
-        try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+      try communicator.agree {
+        try log?.append(event)
+        try stopIfAsked()
       }
+      isEarly = try evaluateIfDue(log)
+      if step < stepCount, !isEarly, isDue(configuration.checkpointEvery) { try tryCheckpoint() }
     }
     if !isComplete { try writeCheckpoint(withStatistics: true) }
+  }
+
+  /// Says in which images of which ranks there are numbers that are not finite. Collective.
+  private func failure(_ found: NonFiniteNumbers, images: [Int]) throws -> Failure {
+    let odd = found.images.map { $0.map { images[$0] } } ?? images
+    let (listed, most) = (odd.map { inputs.manifest.images[$0].relativePath }, 20)
+    let rest = listed.count > most ? ", and \(listed.count - most) more" : ""
+    let text =
+      listed.isEmpty
+      ? ""
+      : "\n  rank \(communicator.rankInJob) (\(LaunchEnvironment.hostName)): "
+        + listed.prefix(most).joined(separator: ", ") + rest
+    let texts = try communicator.allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    return Failure(
+      .internalError,
+      "step \(step + 1), \(found.place): numbers that are not finite, with these images:" + texts.joined(),
+      hint:
+        "no weight was changed, and the last checkpoint is intact; try a lower --learning-rate, or look at the images",
+      isOnAllRanks: true)
   }
 
   /// - Throws: `Failure(.stoppedResumable)` where this rank is to stop.
@@ -141,6 +171,17 @@ public final class Trainer {
     switch interval {
     case .steps(let count): step % count == 0
     case .epochs(let count): step % (count * order.stepsPerEpoch) == 0
+    }
+  }
+
+  /// Writes a checkpoint on the way. Where that fails, the run goes on: nothing is lost, and the next one may succeed.
+  private func tryCheckpoint() throws {
+    do {
+      try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+    } catch let failure as Failure where failure.isOnAllRanks && [.inputOutput, .badData].contains(failure.code) {
+      console.say(
+        "warning: no checkpoint of step \(step): \(failure)\n  training goes on and tries again when the next one is due"
+      )
     }
   }
 
@@ -188,8 +229,12 @@ public final class Trainer {
     try communicator.agree {
       guard communicator.rank == 0 else { return }
       let written = try store.commit(checkpoint)
-      try run.provenance.note(checkpoint: written)
       console.say("\(name) \(folder)/\(written.name) sha256 \(written.sha256)")
+      do {
+        try run.provenance.note(checkpoint: written)
+      } catch {
+        console.say("warning: \(error)")
+      }
     }
   }
 

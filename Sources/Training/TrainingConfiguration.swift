@@ -13,6 +13,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var data: String
   /// A category, several with commas between them, or `all` of the data set: see ``categories``.
   public var category: String?
+  /// Whether images that cannot be read are left out; otherwise one ends the run.
+  public var skipUnreadable = false
   /// Where the run writes its configuration, log and checkpoints.
   public var output: String
   /// The share of the normal images that are not trained on: by their scores later ones are judged.

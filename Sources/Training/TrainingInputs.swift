@@ -28,18 +28,23 @@ struct TrainingInputs {
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(
     _ configuration: TrainingConfiguration, ranks: Int, over communicator: any Communicator,
-    teacher known: TeacherWeights? = nil
+    teacher known: TeacherWeights? = nil, console: Console? = nil
   ) throws {
     try configuration.requireSame(over: communicator)
     tree = try communicator.agree { try ShardTree(shards: configuration.logicalShards, ranks: ranks) }
     let architecture = Architecture(configuration.model)
     self.architecture = architecture
 
-    let all = try communicator.agree {
-      try MVTecDataSet.training(at: configuration.data, category: configuration.category)
+    let listed = try communicator.agree {
+      try MVTecDataSet.training(
+        at: configuration.data, category: configuration.category, skipsUnreadable: configuration.skipUnreadable)
     }
+    try communicator.compareAcrossRanks(listed.fingerprint, what: "the training images (names and sizes)")
+    let all =
+      configuration.skipUnreadable
+      ? try listed.readable(
+        resuming: RunFolder(configuration.output), configuration.resume, over: communicator, console: console) : listed
     dataFingerprint = all.fingerprint
-    try communicator.compareAcrossRanks(dataFingerprint, what: "the training images (names and sizes)")
     (manifest, heldOut) = try communicator.agree {
       try all.holdingOut(configuration.validationFraction, seed: configuration.seed)
     }

@@ -49,11 +49,15 @@ typealias GivenWords = [(TrainingConfiguration.Key, String?)]
 struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
   @Option(help: .of(.category, "names")) var category: String?
+  @Flag(inversion: .prefixedNo, help: .of(.skipUnreadable)) var skipUnreadable: Bool?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
   @Option(help: .of(.validationFraction, "share")) var validationFraction: String?
 
   var words: GivenWords {
-    [(.data, data), (.category, category), (.output, output), (.validationFraction, validationFraction)]
+    [
+      (.data, data), (.category, category), (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
+      (.validationFraction, validationFraction),
+    ]
   }
 }
 

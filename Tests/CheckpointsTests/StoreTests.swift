@@ -76,20 +76,28 @@ import Testing
     for position in 0..<count {
       let storage = MemoryStorage(files: before)
       storage.fail(at: position, fault, forGood: forGood)
-      let committed = (try? store(storage).commit(new.checkpoint)) != nil
+      let store = store(storage)
+      let committed = (try? store.commit(new.checkpoint)) != nil
       // The program stopped, or the machine.
       for files in [storage.files, storage.durableFiles] {
         let warnings = Warnings()
         let rest = MemoryStorage(files: files)
-        let newest = try #require(try store(rest, warnings).newestValid(), "operation \(position)")
+        let newest = try #require(try self.store(rest, warnings).newestValid(), "operation \(position)")
         let found = try State(newest.checkpoint)
         #expect(found == new || (found == old && !committed), "operation \(position)")
         #expect(warnings.all.isEmpty, "operation \(position): \(warnings.all)")
         // The run goes on, and what the failure left is removed.
         let next = State(step: found.record.step + 1)
-        try store(rest).commit(next.checkpoint)
-        #expect(try store(rest).newestValid().map { try State($0.checkpoint) } == next)
+        try self.store(rest).commit(next.checkpoint)
+        #expect(try self.store(rest).newestValid().map { try State($0.checkpoint) } == next)
         #expect(rest.files.count == 2, "operation \(position): \(rest.files.keys)")
+      }
+      // Nothing stopped: the same program tries again later.
+      if !forGood {
+        let later = State(step: 4)
+        try store.commit(later.checkpoint)
+        #expect(try store.newestValid().map { try State($0.checkpoint) } == later)
+        #expect(storage.files == storage.durableFiles && storage.files.count == 2, "operation \(position)")
       }
     }
   }

@@ -11,7 +11,7 @@ import Testing
         [
           "tile/train/good/b.png": [1], "tile/train/good/B.JPG": [1, 2], "tile/train/good/10.jpeg": [],
           "tile/train/good/ä.png": [1], "tile/train/good/9.png": [], "tile/train/good/.hidden.png": [],
-          "tile/train/good/notes.txt": [], "tile/train/good/png": [], "tile/train/good/deeper.png/x.png": [],
+          "tile/train/good/notes.txt": [], "tile/train/good/png": [], "tile/train/good/deeper/x.png": [],
         ], in: folder)
       let manifest = try MVTecDataSet.training(at: folder, category: "tile")
       #expect(manifest.root == "\(folder)/tile")
@@ -26,7 +26,7 @@ import Testing
 
   @Test func picturesAreHeldOutByTheSeed() throws {
     let images = (0..<40).map { ImageEntry(path: "/\($0)", relativePath: "\($0)", byteCount: 0) }
-    let manifest = ImageManifest(root: "", images: images)
+    let manifest = ImageManifest(root: "", images: images, unreadable: [])
     let (training, heldOut) = try manifest.holdingOut(0.1, seed: 1)
     #expect(heldOut.images.count == 4 && training.images == images.filter { !heldOut.images.contains($0) })
     #expect(heldOut.images == images.filter(heldOut.images.contains))
@@ -118,6 +118,26 @@ import Testing
       let failure = failure({ try MVTecDataSet.training(at: folder) })
       #expect(failure?.code == .inputOutput)
       #expect(failure?.message.hasPrefix("\(link): ") == true)
+    }
+  }
+
+  /// A folder, a link and a name in the place of pictures: each is named, or all are left out.
+  @Test func whatIsNoFileIsNamedOrLeftOut() throws {
+    try withTemporaryFolder { folder in
+      try lay(["train/good/0.png": [], "train/good/1.png/x.png": []], in: folder)
+      let failure = failure({ try MVTecDataSet.training(at: folder) })
+      #expect(failure?.code == .badData)
+      #expect(failure?.message == "\(folder)/train/good/1.png: a folder that is named as a picture")
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(folder)/train/good/2.png", withDestinationPath: "nowhere")
+      let name = Array("\(folder)/train/good/3".utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0x2E, 0x70, 0]
+      fclose(fopen(name, "w"))
+      let manifest = try MVTecDataSet.training(at: folder, skipsUnreadable: true)
+      #expect(manifest.images.map(\.relativePath) == ["train/good/0.png"])
+      #expect(
+        Set(manifest.unreadable.map(\.image)) == ["train/good/1.png", "train/good/2.png", "train/good/3\u{FFFD}.p"])
+      let none = manifest.without([UnreadableImage(image: "train/good/0.png", reason: "empty")])
+      #expect(none.images.isEmpty && none.unreadable.count == 4 && none.unreadable[0].image == "train/good/0.png")
     }
   }
 

@@ -35,7 +35,24 @@ extension ParallelTests {
     // MARK: Numbers and configurations
 
     @Test func numbersThatAreNotFinite() throws {
-      try Self.expectFailure(["--learning-rate", "1e30"], code: 70, saying: ["numbers that are not finite", "layer "])
+      try Self.expectFailure(
+        ["--learning-rate", "1e30"], code: 70,
+        saying: ["numbers that are not finite, with these images:", "layer ", "\n  rank 0 (", "\n  rank 1 ("])
+    }
+
+    /// Weights that a network can have, but not a trained one.
+    @Test func aTeacherWhoseFeaturesAreNotFinite() throws {
+      let folder = try TemporaryFolder()
+      let file = folder("huge.safetensors")
+      let teacher = try TeacherWeights(
+        randomWithSeed: 1, for: Architecture(ModelConfiguration(backbone: .resNet18, imageSize: 32)))
+      let huge = teacher.table.tensors.map { tensor in
+        NamedTensor(name: tensor.name, shape: tensor.shape, values: tensor.values.map { $0 * 1e6 })
+      }
+      try Self.safetensors(huge).write(to: URL(fileURLWithPath: file))
+      try Self.expectFailure(
+        ["--teacher", file], code: 70,
+        saying: ["surface/train/good/", "the teacher makes numbers of it that are not finite"])
     }
 
     /// As with folders that the hosts do not share.

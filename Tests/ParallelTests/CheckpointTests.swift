@@ -16,7 +16,7 @@ extension ParallelTests {
       #expect(try run.checkpoints() == ["step-00000002.h5", "step-00000003.h5"])
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: run.path).sorted()
-          == ["checkpoints", "config.toml", "log.jsonl", "provenance.jsonl"])
+          == ["checkpoints", "config.toml", "lock", "log.jsonl", "provenance.jsonl"])
       #expect(try String(contentsOfFile: "\(run.path)/config.toml", encoding: .utf8).contains("batch_size = 4"))
 
       try truncate(run.checkpoint(3))
@@ -44,7 +44,7 @@ extension ParallelTests {
       try FileManager.default.createDirectory(atPath: "\(run)/checkpoints", withIntermediateDirectories: true)
       let name = TrainedRun.name(4)
       try FileManager.default.copyItem(atPath: expected.checkpoint(4), toPath: "\(run)/checkpoints/\(name)")
-      let outcome = try Workplace.train(output: run, ranks: ranks, fileSize: fileSize)
+      let outcome = try Workplace.train(output: run, ranks: ranks, shell: "ulimit -f \(fileSize)")
       #expect(outcome.code == 74, "\(outcome.errors)")
       #expect(
         outcome.count(of: "step-00000005.h5.partial: cannot be written: File too large") == 1, "\(outcome.errors)")

@@ -178,9 +178,17 @@ extension ParallelTests {
       var mask = Raster(width: 64, height: 64, channels: 1)
       mask.pixels[0] = 255
       try mask.writePNG(to: data("surface/ground_truth/stain/000_mask.png"))
+      try Raster(width: 32, height: 64, channels: 1, filledWith: 255)
+        .writePNG(to: data("surface/ground_truth/scratch/000_mask.png"))
+      try Raster(width: 64, height: 64, channels: 1, filledWith: 200)
+        .writePNG(to: data("surface/ground_truth/missing_thread/000_mask.png"))
       let results = try Self.evaluated(Workplace.standard().path, data: data.path, ranks: 2)
-      #expect(results.warnings.count == 2, "\(results.warnings)")
-      for part in ["test/hole/000.png: no mask", "test/stain/000.png: the mask marks no pixel"] {
+      #expect(results.warnings.count == 4, "\(results.warnings)")
+      for part in [
+        "test/hole/000.png: no mask", "test/stain/000.png: the mask marks no pixel",
+        "test/scratch/000.png: the mask is 32 x 64 pixels, the image 64 x 64",
+        "test/missing_thread/000.png: the mask holds greys",
+      ] {
         #expect(results.warnings.contains { $0.contains(part) }, "\(part)")
         #expect(results.outcome.count(of: part) == 1)
       }
@@ -218,6 +226,17 @@ extension ParallelTests {
         let outcome = try ToolProcess.run("rd-eval", ["compare"] + arguments)
         #expect(outcome.code == code && outcome.count(of: message) == 1, "\(outcome.errors)")
       }
+    }
+
+    @Test(arguments: ["surface/ground_truth/hole/000_mask.png", "surface/test/good/001.png"])
+    func aDamagedFileIsNamed(file: String) throws {
+      let data = try Self.copyOfData()
+      try truncate(data(file))
+      let outcome = try ToolProcess.run(
+        "rd-eval",
+        [Workplace.standard().path, "--data", data.path, "--category", "surface", "--output", data("out")], ranks: 3)
+      #expect(outcome.code == 65 && outcome.count(of: "\(data(file)): ") == 1, "\(outcome.errors)")
+      #expect(!FileManager.default.fileExists(atPath: data("out/metrics.json")))
     }
 
     // MARK: Teachers

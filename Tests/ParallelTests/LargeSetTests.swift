@@ -67,7 +67,7 @@ extension ParallelTests {
         [
           Workplace.standard().path, "--data", Self.data.get()("data"), "--category", "surface", "--output",
           folder("out"),
-        ], fileSize: fileSize)
+        ], shell: "ulimit -f \(fileSize)")
       #expect(outcome.code == 74 && outcome.count(of: "out (scratch file of ") == 1, "\(outcome.errors)")
       #expect(outcome.count(of: "cannot be written: File too large") == 1, "\(outcome.errors)")
       #expect(try Self.unfinished(in: folder("out")).isEmpty)

@@ -54,10 +54,10 @@ extension ParallelTests {
 }
 
 /// Marks the processes of a test's job in their environment.
-private let jobName = "RD_TEST_JOB"
+let jobName = "RD_TEST_JOB"
 
 /// The living processes of a job, its launcher and those that the launcher started.
-private func processes(of job: String) -> [Int32] {
+func processes(of job: String) -> [Int32] {
   let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
   // A process that has ended has no environment any more.
   return all.compactMap { Int32($0) }.filter { environment(of: $0).contains("\(jobName)=\(job)") }

@@ -50,19 +50,19 @@ enum Workplace {
   /// Runs rd-train; of options that are given twice, the later ones hold.
   static func train(
     _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
-    fileSize: Int? = nil
+    shell: String? = nil
   ) throws -> ToolProcess.Outcome {
-    try start(options, output: output, ranks: ranks, environment: environment, fileSize: fileSize).wait()
+    try start(options, output: output, ranks: ranks, environment: environment, shell: shell).wait()
   }
 
   /// Starts rd-train, and does not wait for its end.
   static func start(
     _ options: [String] = [], output: String, ranks: Int? = nil, environment: [String: String] = [:],
-    fileSize: Int? = nil
+    shell: String? = nil
   ) throws -> RunningTool {
     try ToolProcess.start(
       "rd-train", standardOptions() + ["--output", output] + options, ranks: ranks, environment: environment,
-      fileSize: fileSize)
+      shell: shell)
   }
 
   /// Runs rd-train to the end in a folder that is gone afterwards.

@@ -61,6 +61,9 @@ public final class RunningTool {
     }
   }
 
+  /// How often it has said a text as an error, so far.
+  public func count(of text: String) -> Int { ((try? errors) ?? "").components(separatedBy: text).count - 1 }
+
   /// The tool's own process, or mpirun's.
   public func processIdentifier() throws -> pid_t {
     guard let own = Self.children(of: process.processIdentifier).first else {

@@ -28,27 +28,27 @@ public enum ToolProcess {
   ///   - ranks: how many mpirun starts; without a number, the tool is run by itself.
   ///   - folder: the current folder of the process.
   ///   - environment: what is added to an environment that no launcher has touched.
-  ///   - fileSize: how many KiB a file may have that it writes: what goes beyond fails, as on a full disk.
+  ///   - shell: what a shell does before it becomes the tool: `ulimit -f 100` lets files grow to 100 KiB only.
   ///   - seconds: after that long it is killed, with all its ranks.
   /// - Throws: `Trouble` where it does not end by itself in that time.
   public static func run(
     _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
-    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
+    environment: [String: String] = [:], shell: String? = nil, seconds: Int = 180
   ) throws -> Outcome {
     try start(
-      tool, arguments, ranks: ranks, in: folder, environment: environment, fileSize: fileSize, seconds: seconds
+      tool, arguments, ranks: ranks, in: folder, environment: environment, shell: shell, seconds: seconds
     ).wait()
   }
 
-  /// Starts what ``run(_:_:ranks:in:environment:fileSize:seconds:)`` runs, and does not wait for it.
+  /// Starts what ``run(_:_:ranks:in:environment:shell:seconds:)`` runs, and does not wait for it.
   public static func start(
     _ tool: String, _ arguments: [String] = [], ranks: Int? = nil, in folder: URL? = nil,
-    environment: [String: String] = [:], fileSize: Int? = nil, seconds: Int = 180
+    environment: [String: String] = [:], shell: String? = nil, seconds: Int = 180
   ) throws -> RunningTool {
     let launcher = ranks.map { ["mpirun", "--oversubscribe", "-n", "\($0)"] } ?? []
-    let limit = fileSize.map { ["bash", "-c", "trap '' XFSZ; ulimit -f \($0); exec \"$@\"", "bash"] } ?? []
+    let shell = shell.map { ["bash", "-c", "\($0); exec \"$@\"", "bash"] } ?? []
     return try RunningTool(
-      launcher + limit + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
+      launcher + shell + [builtTool(tool)] + arguments, in: folder, environment: environment, seconds: seconds)
   }
 
   /// The path of a tool that was built beside the tests.

@@ -58,6 +58,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.loss = .flattened
     expected.fusion = .concatenation
     expected.validationFraction = 0.25
+    expected.skipUnreadable = true
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
     expected.epochs = 25
@@ -88,6 +89,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       toml: """
         data = "my data"
         category = 'metal nut'
+        skip_unreadable = true
         output = "out"
         validation_fraction = 0.25
         teacher = "random:7"
@@ -125,7 +127,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(written == expected)
 
     let words: [TrainingConfiguration.Key: String] = [
-      .data: "my data", .category: "metal nut", .output: "out",
+      .data: "my data", .category: "metal nut", .skipUnreadable: "true", .output: "out",
       .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
       .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
@@ -140,6 +142,17 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(words.count == TrainingConfiguration.Key.allCases.count)
     let typed = try TrainingConfiguration.resolve(file: nil, options: words)
     #expect(typed == expected)
+  }
+
+  /// The parser ends the process at some of them.
+  @Test(arguments: [
+    "[é]", "[[é]]", "[.a]", "[ \n", "seed = 1\r\n\t[[ = 1", "\u{FEFF}[é", "[", "[[", "[]", "[a]", "[[ a ]]\nseed = 1",
+  ])
+  func tablesAreRefused(toml: String) throws {
+    let failure = #expect(throws: Failure.self) {
+      try TrainingConfiguration(toml: "data = 'd'\n\(toml)", file: "run.toml")
+    }
+    #expect(failure?.code == .configuration && failure?.message.contains("run.toml") == true)
   }
 
   @Test func presetSetsLossAndFusionAndEitherCanBeOverridden() throws {
@@ -524,6 +537,7 @@ extension TrainingConfiguration {
     configuration.ranksPerCategory = maybe(count())
     configuration.keepCheckpoints = 1 + Int.random(in: 1..<100, using: &random)
     configuration.embedTeacher = Bool.random(using: &random)
+    configuration.skipUnreadable = Bool.random(using: &random)
     configuration.statistics = Statistics.allCases.randomElement(using: &random) ?? .final
     configuration.evaluateEvery = maybe(Bool.random(using: &random) ? .epochs(count()) : .steps(count()))
     configuration.evaluationData = maybe(path())

@@ -61,7 +61,8 @@ import Testing
     } else {
       let parameters = Architecture(configuration.model).studentUnits.reduce(0) { $0 + $1.shape.weightCount }
       let weights = try #require(plan.traffic.last)
-      #expect(weights.purpose == "weights" && planned[3].count == 1)
+      // Before the weights go, each rank says how large its gradients are.
+      #expect(weights.purpose == "weights" && planned[3].count == 2)
       #expect(abs(weights.received - 4 * parameters * (ranks - 1) / ranks) <= 4 * 16 * ranks)
       // A loss is three sums, of each node of the tree.
       #expect(planned[1].count == 1 && planned[1][0].received % 24 == 0)

@@ -1,0 +1,148 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension ParallelTests {
+  /// Runs whose files fail them, or that are in each other's way.
+  @Suite struct Faults {
+    static let endless = [
+      "--epochs", "1000000", "--max-steps", "1000000", "--threads", "1", "--no-embed-teacher",
+    ]
+
+    /// The folder of checkpoints is gone for a while, as where a network file system is: the run goes on, and writes the next one.
+    @Test func aCheckpointThatCannotBeWrittenIsTriedAgain() throws {
+      let folder = try TemporaryFolder()
+      let (run, manager) = (folder("run"), FileManager.default)
+      let tool = try Workplace.start(Self.endless + ["--checkpoint-every", "3 steps"], output: run, ranks: 2)
+      try tool.waits(toSay: "step-00000003.h5 sha256")
+      try manager.moveItem(atPath: "\(run)/checkpoints", toPath: folder("away"))
+      try tool.waits(toSay: "warning: no checkpoint of step ")
+      try manager.moveItem(atPath: folder("away"), toPath: "\(run)/checkpoints")
+      let before = tool.count(of: " sha256 ")
+      while tool.count(of: " sha256 ") == before { usleep(50_000) }
+      // Asked to stop where none can be written, it says that it failed.
+      try manager.moveItem(atPath: "\(run)/checkpoints", toPath: folder("away"))
+      try #require(kill(try tool.processIdentifier(), SIGUSR1) == 0)
+      let outcome = try tool.wait()
+      #expect([65, 74].contains(outcome.code), "\(outcome.errors)")
+      #expect(outcome.count(of: "rd-train: ") == 1, "\(outcome.errors)")
+
+      try manager.moveItem(atPath: folder("away"), toPath: "\(run)/checkpoints")
+      let newest = try #require(try TrainedRun(run, outcome).hashes.max { $0.key < $1.key })
+      #expect(try hash(ofFile: "\(run)/checkpoints/\(TrainedRun.name(newest.key))") == newest.value)
+      let length = ["--max-steps", "\(newest.key + 2)"]
+      let resumed = try Workplace.train(Self.endless + length, output: run, ranks: 2)
+      try #require(resumed.code == 0, "\(resumed.errors)")
+      let undisturbed = try Workplace.trained(Self.endless + length)
+      #expect(try TrainedRun(run, resumed).hashes[newest.key + 2] == undisturbed.hashes[newest.key + 2])
+      #expect(try TrainedRun(run, resumed).steps == undisturbed.steps)
+    }
+
+    @Test func aSecondTrainerOnTheSameFolderIsRefused() throws {
+      let folder = try TemporaryFolder()
+      let first = try Workplace.start(Self.endless, output: folder("run"))
+      try first.waits(toSay: "step 1/")
+      for options in [[], ["--resume", "never"]] {
+        let second = try Workplace.train(options, output: folder("run"), ranks: 2)
+        #expect(second.code == 78, "\(second.errors)")
+        let holder = try first.processIdentifier()
+        #expect(
+          second.count(of: "\(folder("run")): in use by rd-train, process \(holder) on host ") == 1, "\(second.errors)")
+      }
+      #expect(!FileManager.default.fileExists(atPath: folder("run/checkpoints-1")))
+      // However it ends, the folder is free then.
+      try #require(kill(try first.processIdentifier(), SIGKILL) == 0)
+      #expect(try first.wait().code == -SIGKILL)
+      let third = try Workplace.train(["--max-steps", "1"], output: folder("run"))
+      #expect(third.code == 0, "\(third.errors)")
+    }
+
+    /// Nobody reads what it says, and the run is the same.
+    @Test func aFullDiskUnderItsMessagesIsNoFailure() throws {
+      let expected = try Workplace.standard()
+      let folder = try TemporaryFolder()
+      let outcome = try Workplace.train(output: folder("run"), shell: "exec 2>/dev/full")
+      #expect(outcome.code == 0)
+      #expect(try hash(ofFile: folder("run/checkpoints/step-00000005.h5")) == expected.hashes[5])
+    }
+
+    @Test(arguments: [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+    func filesAreAsOpenAsTheUmaskLetsThem(umask: Int, file: Int, folder: Int) throws {
+      let place = try TemporaryFolder()
+      let outcome = try Workplace.train(
+        ["--max-steps", "1"], output: place("run"), shell: "umask \(String(umask, radix: 8))")
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      let manager = FileManager.default
+      let paths = try manager.subpathsOfDirectory(atPath: place("run")).map { place("run/\($0)") } + [place("run")]
+      #expect(paths.count == 7, "\(paths)")
+      for path in paths {
+        let attributes = try manager.attributesOfItem(atPath: path)
+        let isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
+        #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == (isFolder ? folder : file), "\(path)")
+      }
+      // Nothing beside it, either.
+      #expect(try manager.contentsOfDirectory(atPath: place.path) == ["run"])
+    }
+
+    /// Evaluations of a run that writes a checkpoint after every step: each reads one of them.
+    @Test func anEvaluationOfARunAtWorkReadsOneCheckpoint() throws {
+      let folder = try TemporaryFolder()
+      let tool = try Workplace.start(
+        Self.endless + ["--checkpoint-every", "1 steps"], output: folder("run"))
+      try tool.waits(toSay: "step-00000002.h5 sha256")
+      for ranks in [1, 1, 2] {
+        let outcome = try ToolProcess.run(
+          "rd-eval",
+          [
+            folder("run"), "--data", try Workplace.data(), "--category", "surface", "--teacher", "random:1",
+            "--threads",
+            "1", "--output", folder("out"),
+          ], ranks: ranks)
+        #expect(outcome.code == 0 && outcome.count(of: "warning: step-") == 0, "\(outcome.errors)")
+        let json = try JSONSerialization.jsonObject(
+          with: Data(contentsOf: URL(fileURLWithPath: folder("out/metrics.json"))))
+        let step = try #require((json as? [String: Any])?["step"] as? Int)
+        #expect(step >= 2)
+      }
+      try #require(kill(try tool.processIdentifier(), SIGKILL) == 0)
+      _ = try tool.wait()
+    }
+
+    /// Ranks and mpirun, killed at random moments; the same command goes on each time.
+    @Test func aRunThatIsKilledAgainAndAgainIsTheSame() throws {
+      let folder = try TemporaryFolder()
+      let (run, kills) = (folder("run"), Thoroughness.count(100, sample: 3))
+      let options = Self.endless + ["--checkpoint-every", "1 steps"]
+      var random = SeededGenerator(seed: 20220619)
+      var victims = ["mpirun": 0, "rank 0": 0, "rank 1": 0]
+      for number in 0..<kills {
+        let job = UUID().uuidString
+        let tool = try Workplace.start(options, output: run, ranks: 2, environment: [jobName: job])
+        if number % 2 == 0 { try tool.waits(toSay: "\nstep ") }
+        usleep(UInt32.random(in: 0..<3_000_000, using: &random))
+        let rank = Int.random(in: -1..<2, using: &random)
+        let process = rank < 0 ? nil : try? tool.processIdentifier(ofRank: rank)
+        victims[process == nil ? "mpirun" : "rank \(rank)", default: 0] += 1
+        kill(try process ?? tool.processIdentifier(), SIGKILL)
+        let outcome = try tool.wait()
+        #expect(outcome.code != 0 && outcome.count(of: "rd-train: ") == 0, "\(outcome.errors)")
+        let ended = ContinuousClock.now
+        while !processes(of: job).isEmpty, ContinuousClock.now - ended < .seconds(10) { usleep(20_000) }
+        #expect(processes(of: job).isEmpty)
+      }
+      let names = try FileManager.default.contentsOfDirectory(atPath: "\(run)/checkpoints")
+      let newest = names.compactMap { $0.firstMatch(of: /^step-(\d{8})\.h5$/).flatMap { Int($0.1) } }.max()
+      let last = (newest ?? 0) + 2
+      let length = ["--max-steps", "\(last)"]
+      let resumed = try Workplace.train(options + length, output: run, ranks: 2)
+      try #require(resumed.code == 0, "\(resumed.errors)")
+      #expect(resumed.count(of: "warning: step-") == 0, "\(resumed.errors)")
+      let undisturbed = try Workplace.trained(options + length)
+      let end = try TrainedRun(run, resumed)
+      #expect(end.hashes[last] != nil && end.hashes[last] == undisturbed.hashes[last])
+      #expect(end.steps == undisturbed.steps)
+      Thoroughness.report(
+        "\(kills) kills (\(victims)) over \(last) steps: the last checkpoint has the bits of an undisturbed run")
+    }
+  }
+}

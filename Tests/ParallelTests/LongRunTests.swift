@@ -1,0 +1,66 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension ParallelTests {
+  /// Runs of many steps: what a process takes of the system stays the same.
+  @Suite struct LongRuns {
+    private struct Sample {
+      let step: Int
+      /// KiB in memory.
+      let memory: Int
+      let threads: Int
+      let files: Int
+
+      init?(_ process: pid_t, log: String) {
+        guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
+          let memory = status.firstMatch(of: /VmRSS:\s+(\d+) kB/).flatMap({ Int($0.1) }),
+          let threads = status.firstMatch(of: /Threads:\s+(\d+)/).flatMap({ Int($0.1) }),
+          let files = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd").count,
+          let lines = FileManager.default.contents(atPath: log)
+        else { return nil }
+        step = lines.count { $0 == UInt8(ascii: "\n") }
+        (self.memory, self.threads, self.files) = (memory, threads, files)
+      }
+    }
+
+    /// Steps, checkpoints and scores of the normal images, on two ranks.
+    @Test func memoryThreadsAndFilesStayAsTheyAre() throws {
+      let folder = try TemporaryFolder()
+      let steps = Thoroughness.count(10_000, sample: 100)
+      let tool = try ToolProcess.start(
+        "rd-train",
+        try Workplace.standardOptions() + [
+          "--output", folder("run"), "--epochs", "1000000", "--max-steps", "\(steps)", "--batch-size", "2", "--threads",
+          "1", "--checkpoint-every", "\(steps / 10) steps", "--statistics", "checkpoint",
+        ], ranks: 2, seconds: 3600)
+      try tool.waits(toSay: "\nstep 1/")
+      let ranks = try (0..<2).map { try tool.processIdentifier(ofRank: $0) }
+      var samples: [[Sample]] = [[], []]
+      while samples[0].count == samples[1].count {
+        for (rank, process) in ranks.enumerated() {
+          if let sample = Sample(process, log: folder("run/log.jsonl")) { samples[rank].append(sample) }
+        }
+        guard samples[0].last?.step ?? 0 < steps, kill(ranks[0], 0) == 0 else { break }
+        usleep(Thoroughness.isFull ? 200_000 : 20_000)
+      }
+      let outcome = try tool.wait()
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      for (rank, all) in samples.enumerated() {
+        // After the first checkpoint, until the last but one.
+        func part(_ tenth: Int) -> [Sample] { all.filter { $0.step * 10 / steps == tenth } }
+        let (first, last) = (part(1), part(8))
+        try #require(!first.isEmpty && !last.isEmpty)
+        func peaks(_ value: (Sample) -> Int) -> (Int, Int) { (first.map(value).max() ?? 0, last.map(value).max() ?? 0) }
+        let (memory, threads, files) = (peaks(\.memory), peaks(\.threads), peaks(\.files))
+        #expect(Double(memory.1) < Double(memory.0) * (Thoroughness.isFull ? 1.01 : 1.1), "rank \(rank): \(memory)")
+        #expect(threads.0 == threads.1, "rank \(rank): \(threads)")
+        // A checkpoint may be open.
+        #expect(files.1 <= files.0 + 1, "rank \(rank): \(files)")
+        Thoroughness.report(
+          "rank \(rank), \(steps) steps: \(memory.0) and \(memory.1) KiB, \(threads.0) and \(threads.1) threads, \(files.0) and \(files.1) files open"
+        )
+      }
+    }
+  }
+}
