@@ -4,7 +4,7 @@ extension CategoryTable {
   /// The table as a page from which the categories' own reports are reached.
   var html: String {
     func cells(of row: Row, link: String? = nil) -> [TableCell] {
-      [TableCell(row.name, link: link)] + row.measures.all.map { TableCell(percent($0)) }
+      [TableCell(row.name, link: link)] + row.measures.all.map { TableCell(inPercent($0)) }
     }
     let evaluated = rows.filter { $0.measures.all.contains { $0 != nil } }
     let table = dataTable(

@@ -43,7 +43,7 @@ extension EvaluationReport {
     if !summary.warnings.isEmpty {
       let shown = 20
       element("div", ["class": "warnings", "role": "note"]) {
-        element("strong") { "These images count for less than they seem to" }
+        element("strong") { "What makes these numbers less than they seem" }
         element("ul") {
           for warning in summary.warnings.prefix(shown) { element("li") { warning } }
           if summary.warnings.count > shown {
@@ -60,14 +60,14 @@ extension EvaluationReport {
     element("div") {
       element("dt") { name }
       element("dd") {
-        element("strong") { percent(value) }
+        element("strong") { inPercent(value) }
         if let note = interval.map(range) ?? note { element("small") { note } }
       }
     }
   }
 
   private func range(_ interval: ConfidenceInterval) -> String {
-    "\(percent(interval.low)) to \(percent(interval.high))"
+    "\(inPercent(interval.low)) to \(inPercent(interval.high))"
   }
 
   private var defectTable: HTML {
@@ -75,9 +75,10 @@ extension EvaluationReport {
     func row(_ name: String, _ count: Int, _ metrics: DetectionMetrics) -> [TableCell] {
       [
         TableCell(name), TableCell("\(count)"),
-        TableCell(percent(metrics.imageAUROC), note: metrics.imageIntervals.map { range($0.auroc) }),
-        TableCell(percent(metrics.imageAP)), TableCell(percent(metrics.imageF1Max)),
-        TableCell(percent(metrics.pixelAUROC)), TableCell(percent(metrics.pixelAP)), TableCell(percent(metrics.aupro)),
+        TableCell(inPercent(metrics.imageAUROC), note: metrics.imageIntervals.map { range($0.auroc) }),
+        TableCell(inPercent(metrics.imageAP)), TableCell(inPercent(metrics.imageF1Max)),
+        TableCell(inPercent(metrics.pixelAUROC)), TableCell(inPercent(metrics.pixelAP)),
+        TableCell(inPercent(metrics.aupro)),
       ]
     }
     return dataTable(
@@ -97,15 +98,10 @@ extension EvaluationReport {
   // MARK: Charts
 
   @HTMLBuilder private var scoreSection: HTML {
-    element("p") {
-      "How far the scores of normal and of anomalous images lie apart."
-      if let threshold = summary.metrics.imageF1MaxThreshold {
-        " The threshold shown is the one with the best F1 on this test set: it was chosen with the labels, and says nothing of other images."
-        element("br")
-        "F1-max threshold \(String(format: "%.4f", threshold))."
-      }
+    element("p") { "How far the scores of normal and of anomalous images lie apart." }
+    if let verdicts = summary.verdicts {
+      element("ul") { for line in verdicts.description.split(separator: "\n") { element("li") { String(line) } } }
     }
-    if let verdicts = summary.verdicts { element("p") { verdicts.description } }
     charts([scoreHistogram] + curves)
   }
 
@@ -139,7 +135,7 @@ extension EvaluationReport {
       description: description(of: "normal", false) + " " + description(of: "anomalous", true),
       x: .init(label: "score (\(summary.score) of the anomaly map)", range: edges[0]...edges[edges.count - 1]),
       y: .init(label: "share of the class", range: 0...max(largest * 1.1, 1), unit: " %"), series: series,
-      marks: summary.metrics.imageF1MaxThreshold.map { [(x: $0, name: "F1-max")] } ?? [])
+      marks: summary.verdicts.map { [(x: $0.threshold.value, name: "threshold")] } ?? [])
   }
 
   private func description(of name: String, _ isAnomalous: Bool) -> String {
@@ -162,7 +158,7 @@ extension EvaluationReport {
       ].compactMap { $0 }
       guard !parts.isEmpty else { return nil }
       let texts = [
-        values.images.map { "\(percent($0)) over images" }, values.pixels.map { "\(percent($0)) over pixels" },
+        values.images.map { "\(inPercent($0)) over images" }, values.pixels.map { "\(inPercent($0)) over pixels" },
       ]
       return Chart(
         id: id, title: title,
@@ -236,8 +232,8 @@ extension EvaluationReport {
         }
       }
       element("figcaption") {
-        if let threshold = summary.metrics.imageF1MaxThreshold {
-          let isCalled = image.row.score >= threshold
+        if let verdict = image.row.verdict {
+          let isCalled = verdict == .anomalous
           element("span", ["class": isCalled == image.row.isAnomalous ? "verdict" : "verdict wrong"]) {
             image.row.isAnomalous ? (isCalled ? "found" : "missed") : (isCalled ? "false alarm" : "passed")
           }

@@ -14,12 +14,14 @@ import Testing
     let mask = (0..<side * side).map { $0 < 20 }
     let map = (0..<side * side).map { 1 / Float($0 + 1) }
     let scores: [(Double, String?)] = [(0.1, nil), (0.9, nil), (0.2, name), (0.8, name), (0.95, name)]
+    let threshold = try #require(DecisionThreshold(.given(0.5), normal: nil, areHeldOut: false))
     let evaluation = try Evaluation(
       images: scores.map { ScoredImage(score: $0, defect: $1, map: map, mask: $1 == nil ? nil : mask) },
       width: side, height: side)
     let rows = scores.map { score, defect in
       ScoreTable.Row(
-        path: name, kind: defect ?? "good", isAnomalous: defect != nil, score: score, scaleMaxima: [nil, nil, nil])
+        path: name, kind: defect ?? "good", isAnomalous: defect != nil, score: score, scaleMaxima: [nil, nil, nil],
+        verdict: Verdict(threshold.isReached(by: score)))
     }
     let pictures = ResultPictures(scale: try HeatMapScale(low: 0, high: 1))
     let image = Raster(width: side, height: side, channels: 3, filledWith: 128)
@@ -31,6 +33,8 @@ import Testing
       summary: EvaluationSummary(
         category: name, checkpoint: name, step: 3, evaluation: evaluation, images: .init(normal: 2, anomalous: 3),
         scales: "M1", score: "max", inferenceSecondsPerImage: 0.1, peakMemoryBytes: 1 << 30,
+        verdicts: VerdictSummary(
+          threshold, images: scores.map { ImageResult(score: $0, defect: $1, referenceArea: nil) }),
         warnings: (0..<30).map { "\(name) \($0)" }),
       evaluation: evaluation, images: rows, lossHistory: [1.5, 0.7, .nan, 0.5],
       cases: Dictionary(uniqueKeysWithValues: cases.enumerated().map { ($0, $1) }),
@@ -95,9 +99,7 @@ import Testing
   }
 
   @Test func everyPartIsThere() throws {
-    var report = try report("harmless")
-    report.summary.metrics.imageF1MaxThreshold = 0.5
-    let html = report.html
+    let html = try report("harmless").html
     for title in [
       "Image scores", "ROC", "Precision and recall", "Per-region overlap (PRO)", "Kinds of defects", "Training loss",
       "Defects that score lowest", "Normal images that score highest", "Defects that score highest", "Provenance",
@@ -106,7 +108,10 @@ import Testing
     // Three pictures of a defect, two of a normal image.
     #expect(page.count("img") == 3 * 3 + 2 * 2 && page.values(of: "alt").count { !$0.isEmpty } == 13)
     #expect(page.count("svg") == 5 && page.count("desc") == 5)
-    #expect(html.contains("and 10 more") && html.contains("false alarm") && html.contains("missed"))
+    #expect(html.contains("and 10 more") && html.contains(">false alarm<") && html.contains(">missed<"))
+    #expect(html.contains("defects found: 2 of 3"))
+    // Values and their ranges are written alike.
+    #expect(html.contains("<strong>66.7</strong><small>0.0 to 100.0</small>"))
   }
 
   /// Only normal images, no mask, no history: what is not known is left out.

@@ -60,4 +60,4 @@ func facts(_ facts: [(name: String, value: String)]) -> HTML {
 }
 
 /// A share in percent, as people compare them.
-func percent(_ value: Double?) -> String { value.map { String(format: "%.1f", 100 * $0) } ?? "–" }
+func inPercent(_ value: Double?) -> String { value.map { String(format: "%.1f", 100 * $0) } ?? "–" }
