@@ -120,10 +120,11 @@ extension ParallelTests {
       let outcome = try tool.wait()
       #expect(outcome.code == 75, "\(outcome.errors)")
       let isIdle = signalled == 2
-      #expect(outcome.count(of: "stopped: stopped by SIGUSR1") == (isIdle ? 0 : 1), "\(outcome.errors)")
+      // On a busy machine the third rank may be faster than another, which then waits instead.
+      let bySignal = outcome.count(of: "stopped: stopped by SIGUSR1")
+      #expect(bySignal == 1 || isIdle && bySignal == 0, "\(outcome.errors)")
       #expect(
-        outcome.count(of: "stopped: stopped because another group of ranks was") == (isIdle ? 2 : 1),
-        "\(outcome.errors)")
+        outcome.count(of: "stopped: stopped because another group of ranks was") == 2 - bySignal, "\(outcome.errors)")
       let summary = try Summary(folder.path)
       #expect(summary.results == (isIdle ? ["a", "b"] : ["a", "b", "c", "d"]).map { "\($0) stopped" })
       #expect(summary.exitCode == 75)
