@@ -37,8 +37,8 @@ let package = Package(
     .target(name: "Collectives", dependencies: ["COpenMPI", "CVectorKernels", "Diagnostics"]),
     .target(name: "Network", dependencies: ["Numerics", "Collectives", "CVectorKernels", "Diagnostics"]),
     .target(name: "TensorFiles", dependencies: ["CZlib", "FileSystem", "Diagnostics"]),
-    .target(name: "Imagery", dependencies: ["CImageCodecs", "FileSystem", "RandomStreams", "Diagnostics"]),
-    .target(name: "Metrics", dependencies: ["Collectives", "FileSystem", "Diagnostics"]),
+    .target(name: "Imagery", dependencies: ["CImageCodecs", "CZlib", "FileSystem", "RandomStreams", "Diagnostics"]),
+    .target(name: "Metrics", dependencies: ["Collectives", "RandomStreams", "FileSystem", "Diagnostics"]),
     .target(
       name: "Distillation",
       dependencies: ["Network", "RandomStreams", "Numerics", "CVectorKernels", "TensorFiles", "Diagnostics"]),
@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
+        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -86,7 +86,7 @@ let package = Package(
     .executableTarget(
       name: "rd-bench",
       dependencies: [
-        "Training", "Distillation", "Network", "Numerics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
+        "Training", "Distillation", "Network", "Numerics", "Metrics", "Collectives", "COpenBLAS", "TensorFiles", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

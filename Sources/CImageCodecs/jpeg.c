@@ -100,3 +100,40 @@ int image_codec_decode_jpeg(const uint8_t *bytes, size_t count, image_codec_rast
   free(job.ink_row);
   return 1;
 }
+
+int image_codec_encode_jpeg(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels, int quality,
+    image_codec_buffer *jpeg, image_codec_error *error) {
+  struct jpeg_compress_struct codec;
+  jpeg_job job = {.error = error};
+  // libjpeg's own size type, which it takes the address of.
+  unsigned char *volatile bytes = NULL;
+  unsigned long count = 0;
+  memset(jpeg, 0, sizeof *jpeg);
+  memset(&codec, 0, sizeof codec);
+  codec.err = jpeg_std_error(&job.manager);
+  job.manager.error_exit = fail;
+  if (setjmp(job.escape)) {
+    jpeg_destroy_compress(&codec);
+    free(bytes);
+    return 0;
+  }
+  jpeg_create_compress(&codec);
+  jpeg_mem_dest(&codec, (unsigned char **)&bytes, &count);
+  codec.image_width = width;
+  codec.image_height = height;
+  codec.input_components = (int)channels;
+  codec.in_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  jpeg_set_defaults(&codec);
+  jpeg_set_quality(&codec, quality, TRUE);
+  jpeg_start_compress(&codec, TRUE);
+  while (codec.next_scanline < height) {
+    JSAMPROW row = (JSAMPROW)(pixels + (size_t)codec.next_scanline * width * channels);
+    jpeg_write_scanlines(&codec, &row, 1);
+  }
+  jpeg_finish_compress(&codec);
+  jpeg_destroy_compress(&codec);
+  jpeg->bytes = bytes;
+  jpeg->count = count;
+  return 1;
+}

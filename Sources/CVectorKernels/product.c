@@ -1,6 +1,7 @@
 // Matrix products with panels: the inner loop of all convolutions. The compiler's vectors, not intrinsics, except where bf16 needs an instruction.
 #include "CVectorKernels.h"
 #include "dispatched.h"
+#include "product_amx.h"
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -43,7 +44,8 @@ int rd_best_instructions(void) {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
       !__builtin_cpu_supports("avx512vl"))
     return RD_AVX2;
-  return __builtin_cpu_supports("avx512bf16") ? RD_AVX512_BF16 : RD_AVX512;
+  if (!__builtin_cpu_supports("avx512bf16")) return RD_AVX512;
+  return rd_has_amx() ? RD_AMX : RD_AVX512_BF16;
 #else
   return RD_PORTABLE;
 #endif
@@ -55,6 +57,7 @@ typedef void panel_product(ptrdiff_t rows, ptrdiff_t depth, const void *a, ptrdi
 static panel_product *product_for(int instructions, int paired) {
 #if defined(__x86_64__)
   switch (instructions) {
+  case RD_AMX:
   case RD_AVX512_BF16:
     return paired ? paired_panel_avx512_bf16 : panel_avx512_bf16;
   case RD_AVX512:
@@ -72,6 +75,12 @@ enum { STRETCH = 512 };
 // Floats and pairs of bf16 have the same size.
 void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
                         ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
+#if defined(__x86_64__) && defined(__linux__)
+  if (instructions == RD_AMX && paired) {
+    rd_multiply_panels_amx(a, row_stride, depth_stride, panels, panel_stride, rows, columns, depth, c, c_stride, adding);
+    return;
+  }
+#endif
   panel_product *product = product_for(instructions, paired);
   for (ptrdiff_t k = 0; k < depth; k += STRETCH) {
     ptrdiff_t stretch = depth - k < STRETCH ? depth - k : STRETCH;

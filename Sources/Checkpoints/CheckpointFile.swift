@@ -50,6 +50,21 @@ public final class CheckpointFile: Sendable {
     for part in parts { for tensor in self[part].tensors { _ = try tensor.values() } }
   }
 
+  /// The SHA-256 of the file, as 64 hexadecimal digits.
+  /// - Throws: ``Failure`` with code `inputOutput`.
+  public func sha256() throws -> String {
+    var hash = SHA256()
+    let size = try file.size()
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: min(max(size, 1), 1 << 20), alignment: 1)
+    defer { piece.deallocate() }
+    for start in stride(from: 0, to: size, by: piece.count) {
+      let part = UnsafeMutableRawBufferPointer(rebasing: piece[..<min(piece.count, size - start)])
+      try file.readAll(into: part, at: start)
+      hash.update(UnsafeRawBufferPointer(part))
+    }
+    return hash.hexDigest()
+  }
+
   /// Writes the same bytes to another file, which is empty.
   /// - Throws: ``Failure`` with code `inputOutput`.
   func copy(to other: borrowing OpenFile) throws { try file.copy(to: other) }

@@ -43,7 +43,7 @@ public struct CategoryEvaluation {
     try communicator.compareAcrossRanks(self.categories.joined(separator: ", "), what: "the categories")
   }
 
-  /// Writes each category's results to a folder of its name, and `table.json`, `table.csv` and `table.md`. Collective.
+  /// Writes each category's results to a folder of its name, and `report.html`, `table.json`, `table.csv` and `table.md`. Collective.
   ///
   /// A category that cannot be evaluated is reported, and the others are evaluated all the same.
   /// - Throws: on all ranks the same `Failure`, at the end: it has the code of the first category that failed.
@@ -70,7 +70,7 @@ public struct CategoryEvaluation {
       try table.write(to: options.output)
     }
     console.say(table.text)
-    console.say("table.json, table.csv, table.md and a folder for each category are in \(options.output)")
+    console.say("report.html, table.json, table.csv, table.md and a folder for each category are in \(options.output)")
     if let first = failures.first {
       throw Failure(
         first.failure.code,

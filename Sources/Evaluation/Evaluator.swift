@@ -21,9 +21,8 @@ public final class Evaluator {
   private let options: EvaluationOptions
   private let communicator: any Communicator
   private let console: Console
+  private let checkpoint: CheckpointFile
   private let checkpointName: String
-  private let step: Int
-  private let normalStatistics: NormalStatistics?
   private let images: TestImages
   private let extractor: FeatureExtractor
   private let detector: Detector
@@ -37,17 +36,15 @@ public final class Evaluator {
     self.communicator = communicator
     self.console = console
     try communicator.comparePrograms()
-    let (checkpoint, checkpointName) = try communicator.agree {
+    (checkpoint, checkpointName) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
     }
+    let (checkpoint, checkpointName) = (checkpoint, checkpointName)
     let record = checkpoint.record
     try communicator.compareAcrossRanks(
       "\(checkpointName), \(record.step) steps, last loss \(record.lossHistory.last ?? .nan)",
       what: "the checkpoint",
       hint: "is a training still writing? Name the checkpoint instead of the folder")
-    self.checkpointName = checkpointName
-    step = record.step
-    normalStatistics = record.normalStatistics
     let configuration = try communicator.agree {
       try TrainingConfiguration(data: "", teacher: "", output: "")
         .restored(from: record.configuration, file: checkpointName)
@@ -80,7 +77,7 @@ public final class Evaluator {
     }
   }
 
-  /// Writes `metrics.json`, `scores.csv`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective, and once.
+  /// Writes `metrics.json`, `scores.csv`, `report.html`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective, and once.
   /// - Returns: the metrics, on every rank the same.
   /// - Throws: on all ranks the same `Failure`, after which no scratch file is left.
   @discardableResult
@@ -99,8 +96,13 @@ public final class Evaluator {
     let evaluation = try evaluation(findings, pixels)
     let pictures = ResultPictures(scale: try communicator.agree { try heatMapScale(findings) })
     try communicator.agree { try drawOwnImages(maps, pictures) }
-    try collect(maps, findings, pictures)
-    try writeResults(findings, evaluation)
+    let rows = zip(images.entries, findings).map { entry, finding in
+      ScoreTable.Row(
+        path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
+        scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] })
+    }
+    let cases = try collect(maps, rows, pictures)
+    try writeResults(findings, rows, evaluation, cases)
     return evaluation
   }
 
@@ -150,8 +152,11 @@ public final class Evaluator {
 
   /// The image, its heat map, and its mask if it has one, side by side.
   private func picture(of image: Int, map: [Float], _ pictures: ResultPictures) throws -> Raster {
-    let raster = try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
-    return try pictures.panel(image: raster, map: map, side: side, mask: images.mask(of: image)?.pixels)
+    try pictures.panel(image: resized(image), map: map, side: side, mask: images.mask(of: image)?.pixels)
+  }
+
+  private func resized(_ image: Int) throws -> Raster {
+    try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
   }
 
   /// One scale for the whole set. Where the normal images were scored, their usual values stay dark, and the highest of them does not pass
@@ -159,7 +164,7 @@ public final class Evaluator {
   private func heatMapScale(_ findings: [ImageFinding]) throws -> HeatMapScale {
     let lowest = Double(findings.map(\.lowest).min() ?? 0)
     let highest = Double(findings.map(\.highest).max() ?? 0)
-    guard let normal = normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
+    guard let normal = checkpoint.record.normalStatistics else { return try HeatMapScale(low: lowest, high: highest) }
     let usual = options.scales.scales.reduce(0.0) { sum, scale in
       let statistics = normal.scales[scale.rawValue - 1]
       return sum + (statistics.quantiles.first { $0.probability == 0.5 }?.value ?? statistics.mean)
@@ -179,7 +184,10 @@ public final class Evaluator {
   }
 
   /// Writes all maps to one file, and a sheet of the image of each kind that scores highest. Collective.
-  private func collect(_ maps: MapScratch, _ findings: [ImageFinding], _ pictures: ResultPictures) throws {
+  /// - Returns: on rank 0 the pictures of the report.
+  private func collect(
+    _ maps: MapScratch, _ rows: [ScoreTable.Row], _ pictures: ResultPictures
+  ) throws -> [Int: EvaluationReport.Case] {
     let entries = images.entries
     let archive = try communicator.agree {
       communicator.rank > 0
@@ -189,12 +197,19 @@ public final class Evaluator {
           producer: versionText(tool: "rd-eval"))
     }
     let highest = Dictionary(grouping: entries.indices) { entries[$0].kind }.values.compactMap { images in
-      images.max { findings[$0].score < findings[$1].score }
+      images.max { rows[$0].score < rows[$1].score }
     }
+    let gallery = Gallery(rows).all
     var sheet: [Raster] = []
+    var cases: [Int: EvaluationReport.Case] = [:]
     try maps.collect { image, map in
-      try archive?.append(path: entries[image].image.relativePath, score: findings[image].score, map: map)
+      try archive?.append(path: rows[image].path, score: rows[image].score, map: map)
       if highest.contains(image) { sheet.append(try picture(of: image, map: map, pictures)) }
+      if gallery.contains(image) {
+        cases[image] = try EvaluationReport.Case(
+          rows[image], image: resized(image), map: map, side: side, mask: images.mask(of: image)?.pixels,
+          drawnBy: pictures)
+      }
       console.progress(image + 1, of: entries.count, "map \(image + 1)/\(entries.count)")
     }
     try communicator.agree {
@@ -203,32 +218,57 @@ public final class Evaluator {
         try contactSheet(sheet, columns: 2).writePNG(to: "\(options.output)/overview.png")
       }
     }
+    return cases
   }
 
-  private func writeResults(_ findings: [ImageFinding], _ evaluation: Evaluation) throws {
+  private func writeResults(
+    _ findings: [ImageFinding], _ rows: [ScoreTable.Row], _ evaluation: Evaluation,
+    _ cases: [Int: EvaluationReport.Case]
+  ) throws {
     let seconds = try communicator.allGather(values: [inferenceSeconds]).reduce(0, +) / Double(findings.count)
     let memory = try communicator.allGather(values: [ProcessMemory.peak]).max()
-    let entries = images.entries
-    let warnings = findings.indices.compactMap { images.warning(of: $0, findings[$0]) }
+    let warnings = images.warnings(findings)
     try communicator.agree {
       guard communicator.rank == 0 else { return }
-      try ScoreTable.write(
-        zip(entries, findings).map { entry, finding in
-          ScoreTable.Row(
-            path: entry.image.relativePath, kind: entry.kind, isAnomalous: entry.isAnomalous, score: finding.score,
-            scaleMaxima: (0..<3).map { finding.scaleMaxima[$0] })
-        }, to: "\(options.output)/scores.csv")
-      let anomalous = entries.count(where: \.isAnomalous)
-      try EvaluationSummary(
+      try ScoreTable.write(rows, to: "\(options.output)/scores.csv")
+      let anomalous = rows.count(where: \.isAnomalous)
+      let summary = EvaluationSummary(
         category: options.category, checkpoint: String(checkpointName.split(separator: "/").last ?? ""),
-        step: step, evaluation: evaluation,
-        images: .init(normal: entries.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
-        score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings
-      ).write(to: "\(options.output)/metrics.json")
+        step: checkpoint.record.step, evaluation: evaluation,
+        images: .init(normal: rows.count - anomalous, anomalous: anomalous), scales: "\(options.scales)",
+        score: options.score.rawValue, inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, warnings: warnings)
+      try summary.write(to: "\(options.output)/metrics.json")
+      try report(summary, evaluation, rows, cases).write(to: "\(options.output)/report.html")
     }
     warnings.forEach { console.say("warning: \($0)") }
     console.say(describe(evaluation.overall))
-    console.say("metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
+    console.say("report.html, metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
+  }
+
+  private func report(
+    _ summary: EvaluationSummary, _ evaluation: Evaluation, _ rows: [ScoreTable.Row],
+    _ cases: [Int: EvaluationReport.Case]
+  ) throws -> EvaluationReport {
+    let record = checkpoint.record
+    let model = detector.architecture.model
+    let highest =
+      options.scales == .all && options.score == .maximum ? record.normalStatistics?.imageScore.maximum : nil
+    return EvaluationReport(
+      summary: summary, evaluation: evaluation, images: rows, highestTrainingScore: highest,
+      lossHistory: record.lossHistory, cases: cases,
+      provenance: [
+        ("Checkpoint", checkpointName), ("SHA-256", try checkpoint.sha256()),
+        ("Training", "\(record.step) steps, \(record.producer)"), ("Fingerprint of its images", record.dataFingerprint),
+        ("SHA-256 of the teacher", record.teacherHash),
+        ("Test images", options.data + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
+        ("Scored scales", summary.scales), ("Image score", "\(summary.score) of the anomaly map"),
+        ("Evaluation", "\(versionText(tool: "rd-eval")), \(Date().formatted(.iso8601))"),
+      ], configuration: record.configuration,
+      machine: [
+        ("Model", "\(model.backbone.rawValue) at \(model.imageSize) pixels"),
+        ("Arithmetic", "\(options.engine.rawValue), \(options.precision.rawValue)"),
+        ("Ranks", "\(communicator.size), of \(team.count) threads"),
+      ])
   }
 
   private func describe(_ metrics: DetectionMetrics) -> String {

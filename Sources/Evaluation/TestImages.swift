@@ -58,8 +58,17 @@ struct TestImages {
       score: finding.score, defect: entry.isAnomalous ? entry.kind : nil, referenceArea: finding.referenceArea)
   }
 
-  /// What makes an image count for less than it seems to.
-  func warning(of image: Int, _ finding: ImageFinding) -> String? {
+  /// What makes images count for less than they seem to.
+  func warnings(_ findings: [ImageFinding]) -> [String] {
+    let anomalous = findings.indices.filter { entries[$0].isAnomalous }
+    // A data set without masks has only one thing to be said of it.
+    if anomalous.count > 1, anomalous.allSatisfy({ findings[$0].mask == .unknown }) {
+      return ["none of the \(anomalous.count) anomalous images has a mask: there are no pixel metrics"]
+    }
+    return findings.indices.compactMap { warning(of: $0, findings[$0]) }
+  }
+
+  private func warning(of image: Int, _ finding: ImageFinding) -> String? {
     guard entries[image].isAnomalous else { return nil }
     guard finding.mask != .unknown else {
       return "\(entries[image].image.relativePath): no mask; left out of the pixel metrics"

@@ -4,6 +4,8 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
   public var imageAUROC: Double?
   public var imageAP: Double?
   public var imageF1Max: Double?
+  /// Of the three image metrics, see `ConfidenceInterval`.
+  public var imageIntervals: ImageMeasures<ConfidenceInterval>?
   /// The image score at and above which F1 is largest.
   public var imageF1MaxThreshold: Double?
   public var pixelAUROC: Double?
@@ -19,6 +21,7 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
     case imageAUROC = "image_auroc"
     case imageAP = "image_ap"
     case imageF1Max = "image_f1max"
+    case imageIntervals = "image_intervals"
     case imageF1MaxThreshold = "image_f1max_threshold"
     case pixelAUROC = "pixel_auroc"
     case pixelAP = "pixel_ap"
@@ -33,6 +36,7 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
     try container.encode(imageAUROC, forKey: .imageAUROC)
     try container.encode(imageAP, forKey: .imageAP)
     try container.encode(imageF1Max, forKey: .imageF1Max)
+    try container.encode(imageIntervals, forKey: .imageIntervals)
     try container.encode(imageF1MaxThreshold, forKey: .imageF1MaxThreshold)
     try container.encode(pixelAUROC, forKey: .pixelAUROC)
     try container.encode(pixelAP, forKey: .pixelAP)
@@ -45,6 +49,7 @@ public struct DetectionMetrics: Codable, Sendable, Equatable {
     imageAUROC = images.auroc
     imageAP = images.averagePrecision
     imageF1Max = images.f1Max?.value
+    imageIntervals = images.confidenceIntervals()
     imageF1MaxThreshold = images.f1Max?.threshold
     pixelAUROC = pixels?.auroc
     pixelAP = pixels?.averagePrecision

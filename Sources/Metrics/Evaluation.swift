@@ -43,6 +43,8 @@ public struct Evaluation: Sendable {
   public let byDefect: [String: DetectionMetrics]
   /// The image scores' ROC curve for plotting; nil when a class is missing.
   public let imageROC: [CurvePoint]?
+  /// The image scores' precision-recall curve for plotting; nil when a class is missing.
+  public let imagePrecisionRecall: [CurvePoint]?
   /// The pixels' measures and curves over the whole set; nil when a class is missing or no mask is known.
   public let pixels: PixelMetrics?
 
@@ -93,6 +95,7 @@ public struct Evaluation: Sendable {
     self.overall = overall
     self.pixels = pixels[0]
     imageROC = ranked.roc
+    imagePrecisionRecall = ranked.precisionRecall
     byDefect = try Dictionary(
       zip(kinds, pixels.dropFirst()).map { kind, pixels in
         (kind, try measure(pixels, images.filter { $0.defect == kind }).0)

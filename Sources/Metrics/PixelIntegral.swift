@@ -9,8 +9,9 @@ struct PixelIntegral {
   /// What the next threshold needs to know of those before.
   struct Progress: BitwiseCopyable {
     fileprivate var sums = Sums()
-    fileprivate var roc = ThinnedCurve.Tip()
-    fileprivate var pro = ThinnedCurve.Tip()
+    fileprivate var roc = ThinnedCurve(from: ThinnedCurve.nothing).tip
+    fileprivate var pro = ThinnedCurve(from: ThinnedCurve.nothing).tip
+    fileprivate var precisionRecall = ThinnedCurve(from: ThinnedCurve.noRecall).tip
   }
 
   fileprivate struct Sums: BitwiseCopyable {
@@ -37,8 +38,9 @@ struct PixelIntegral {
 
   private var sums = Sums()
   private var regions: [RegionIntegral]
-  private var roc = ThinnedCurve()
-  private var pro = ThinnedCurve()
+  private var roc = ThinnedCurve(from: ThinnedCurve.nothing)
+  private var pro = ThinnedCurve(from: ThinnedCurve.nothing)
+  private var precisionRecall = ThinnedCurve(from: ThinnedCurve.noRecall)
 
   /// - Parameter fprLimit: as of `PixelMetrics`.
   /// - Returns: nil where the parts have no defect pixel or no other pixel.
@@ -60,8 +62,11 @@ struct PixelIntegral {
   }
 
   var progress: Progress {
-    get { Progress(sums: sums, roc: roc.tip, pro: pro.tip) }
-    set { (sums, roc.tip, pro.tip) = (newValue.sums, newValue.roc, newValue.pro) }
+    get { Progress(sums: sums, roc: roc.tip, pro: pro.tip, precisionRecall: precisionRecall.tip) }
+    set {
+      sums = newValue.sums
+      (roc.tip, pro.tip, precisionRecall.tip) = (newValue.roc, newValue.pro, newValue.precisionRecall)
+    }
   }
 
   // MARK: Pixels
@@ -145,7 +150,9 @@ struct PixelIntegral {
   private mutating func close(_ threshold: Threshold) {
     let found = sums.truePositives - threshold.found
     sums.twiceArea += Int128(found) * Int128(2 * Int(negatives) - threshold.before - threshold.next)
-    sums.precision += Double(found) * Double(sums.truePositives) / Double(sums.truePositives + threshold.next)
+    let called = Double(sums.truePositives + threshold.next)
+    sums.precision += Double(found) * Double(sums.truePositives) / called
+    precisionRecall.add(x: Double(sums.truePositives) / positives, y: Double(sums.truePositives) / called)
     addToCurves(falsePositives: threshold.next)
   }
 
@@ -165,12 +172,13 @@ struct PixelIntegral {
       regions[index] = RegionIntegral(
         pixels: counts[3 * index], twiceStart: counts[3 * index + 1], pixelsOfCut: counts[3 * index + 2])
     }
-    // The points of a monotone curve have one order only.
+    // ROC and PRO never fall, and a precision-recall curve has no recall twice: each has one order only.
     func all(_ points: [CurvePoint]) throws -> [CurvePoint] {
       try communicator.allGather(values: points).sorted { ($0.x, $0.y) < ($1.x, $1.y) }
     }
     roc.points = try all(roc.points)
     pro.points = try all(pro.points)
+    precisionRecall.points = try all(precisionRecall.points)
   }
 
   /// The measures, when all pixels have gone by.
@@ -185,7 +193,7 @@ struct PixelIntegral {
     return PixelMetrics(
       auroc: Double(sums.twiceArea) / (2 * positives * negatives), averagePrecision: sums.precision / positives,
       aupro: ofRegions.sorted().reduce(0, +) / Double(areas.count), regions: areas.count, roc: roc.finished(),
-      pro: pro.finished())
+      pro: pro.finished(), precisionRecall: precisionRecall.finished())
   }
 }
 

@@ -24,6 +24,8 @@ public struct PixelMetrics: Sendable {
   public let roc: [CurvePoint]
   /// (False-positive rate, mean per-region overlap), up to a rate of 1, thinned to what a plot can show.
   public let pro: [CurvePoint]
+  /// (Recall, precision) of the pixels from (0, 1) on, thinned to what a plot can show.
+  public let precisionRecall: [CurvePoint]
 }
 
 extension PixelMetrics {

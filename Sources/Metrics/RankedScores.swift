@@ -14,6 +14,8 @@ public struct RankedScores: Sendable {
 
   /// By falling threshold; the counts never fall.
   private let steps: [Step]
+  /// The step from which on each sample is called, positive samples and negative ones for themselves, in the order they were given in.
+  let stepsOfSamples: (positive: [Int], negative: [Int])
   public let positives: Int
   public let negatives: Int
 
@@ -28,14 +30,37 @@ public struct RankedScores: Sendable {
     try requireFinite(scores, "scores")
     var steps: [Step] = []
     var (truePositives, falsePositives) = (0, 0)
-    for (score, isPositive) in zip(scores, labels).sorted(by: { $0.0 > $1.0 }) {
-      if isPositive { truePositives += 1 } else { falsePositives += 1 }
-      if steps.last?.threshold == score { steps.removeLast() }
-      steps.append(Step(threshold: score, truePositives: truePositives, falsePositives: falsePositives))
+    var stepOfSample = [Int](repeating: 0, count: scores.count)
+    for sample in scores.indices.sorted(by: { scores[$0] > scores[$1] }) {
+      if labels[sample] { truePositives += 1 } else { falsePositives += 1 }
+      if steps.last?.threshold == scores[sample] { steps.removeLast() }
+      stepOfSample[sample] = steps.count
+      steps.append(Step(threshold: scores[sample], truePositives: truePositives, falsePositives: falsePositives))
     }
     self.steps = steps
+    let samples = zip(stepOfSample, labels)
+    stepsOfSamples = (samples.filter(\.1).map(\.0), samples.filter { !$0.1 }.map(\.0))
     positives = truePositives
     negatives = falsePositives
+  }
+
+  /// The ranking of other samples with the scores of these, given by the steps of these scores.
+  func resampled(positive: some Sequence<Int>, negative: some Sequence<Int>) -> RankedScores {
+    var steps = steps.map { Step(threshold: $0.threshold, truePositives: 0, falsePositives: 0) }
+    for step in positive { steps[step].truePositives += 1 }
+    for step in negative { steps[step].falsePositives += 1 }
+    for step in steps.indices.dropFirst() {
+      steps[step].truePositives += steps[step - 1].truePositives
+      steps[step].falsePositives += steps[step - 1].falsePositives
+    }
+    return RankedScores(steps: steps)
+  }
+
+  private init(steps: [Step]) {
+    self.steps = steps
+    stepsOfSamples = ([], [])
+    positives = steps.last?.truePositives ?? 0
+    negatives = steps.last?.falsePositives ?? 0
   }
 
   private var hasBothClasses: Bool { positives > 0 && negatives > 0 }
@@ -58,7 +83,7 @@ public struct RankedScores: Sendable {
     guard hasBothClasses else { return nil }
     var sum = 0.0
     var truePositives = 0
-    for step in steps {
+    for step in steps where step.truePositives > truePositives {
       let precision = Double(step.truePositives) / Double(step.truePositives + step.falsePositives)
       sum += Double(step.truePositives - truePositives) * precision
       truePositives = step.truePositives
@@ -81,10 +106,24 @@ public struct RankedScores: Sendable {
   /// The ROC curve for plotting, from (0, 0) to (1, 1), thinned to what a plot can show.
   public var roc: [CurvePoint]? {
     guard hasBothClasses else { return nil }
-    var curve = ThinnedCurve()
+    var curve = ThinnedCurve(from: ThinnedCurve.nothing)
     for step in steps {
       curve.add(
         x: Double(step.falsePositives) / Double(negatives), y: Double(step.truePositives) / Double(positives))
+    }
+    return curve.finished()
+  }
+
+  /// (Recall, precision) for plotting, from (0, 1) to full recall, thinned to what a plot can show.
+  public var precisionRecall: [CurvePoint]? {
+    guard hasBothClasses else { return nil }
+    var curve = ThinnedCurve(from: ThinnedCurve.noRecall)
+    var truePositives = 0
+    for step in steps where step.truePositives > truePositives {
+      truePositives = step.truePositives
+      curve.add(
+        x: Double(truePositives) / Double(positives),
+        y: Double(truePositives) / Double(truePositives + step.falsePositives))
     }
     return curve.finished()
   }

@@ -57,11 +57,15 @@ public struct ScoreStatistics: Codable, Sendable, Equatable {
     standardDeviation = sorted.count > 1 ? (squares / Double(sorted.count - 1)).squareRoot() : 0
     minimum = low
     maximum = high
-    quantiles = Self.probabilities.map { probability in
-      let position = probability * Double(sorted.count - 1)
-      let rank = Int(position)
-      let (below, above) = (sorted[rank], sorted[min(rank + 1, sorted.count - 1)])
-      return Quantile(probability: probability, value: below + (above - below) * (position - Double(rank)))
-    }
+    quantiles = Self.probabilities.map { Quantile(probability: $0, value: quantile($0, ofSorted: sorted)) }
   }
+}
+
+/// The value that a share of `probability` of the values does not exceed, linear between the two nearest in rank.
+/// - Parameter sorted: at least one value, the smallest first.
+func quantile(_ probability: Double, ofSorted sorted: [Double]) -> Double {
+  let position = probability * Double(sorted.count - 1)
+  let rank = Int(position)
+  let (below, above) = (sorted[rank], sorted[min(rank + 1, sorted.count - 1)])
+  return below + (above - below) * (position - Double(rank))
 }

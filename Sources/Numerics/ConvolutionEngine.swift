@@ -48,8 +48,17 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
 /// Weights in the form that one engine gave them.
 public struct FrozenWeights: Sendable {
   let buffer: FloatBuffer
-  /// Whether they are more than brought into another order.
-  var isTransformed = false
+  var form = WeightForm.plain
+}
+
+/// What weights look like to Winograd's products.
+enum WeightForm {
+  /// `[3][3][input channels][output channels]`
+  case plain
+  /// The same, block by block of input and output channels.
+  case blocked
+  /// The planes of all input and output channels.
+  case transformed
 }
 
 /// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and ReLU comes last where asked.

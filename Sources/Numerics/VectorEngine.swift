@@ -3,14 +3,14 @@ import CVectorKernels
 /// What a convolution's factors are rounded to. Sums are in single precision in either case.
 public enum Precision: String, CaseIterable, Sendable {
   case fp32
-  /// Eight bits of mantissa: twice as fast where the processor multiplies them (AVX512_BF16).
+  /// Eight bits of mantissa: faster where the processor multiplies them at more than single precision's rate (AMX, or AMD's AVX512_BF16).
   case bf16
 }
 
 /// The processor's instructions that products are computed with. Those of 256 and 512 bits give the same bits, but for the last
-/// in bf16.
+/// two in bf16.
 public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible, Sendable {
-  case portable, avx2, avx512, avx512WithBF16
+  case portable, avx2, avx512, avx512WithBF16, amx
 
   /// The most that the processor has.
   public static var best: Instructions { Instructions(rawValue: Int(rd_best_instructions())) ?? .portable }
@@ -23,6 +23,7 @@ public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible
     case .avx2: "AVX2"
     case .avx512: "AVX-512"
     case .avx512WithBF16: "AVX-512 with bf16"
+    case .amx: "AVX-512, and AMX for bf16"
     }
   }
 

@@ -120,33 +120,74 @@ final class WinogradConvolution {
 
   // MARK: Forward and input gradient
 
-  /// Weights `[3][3][input channels][output channels]`, or transformed ones of all input and output channels.
-  private enum Weights {
-    case plain(UnsafePointer<Float>)
-    case transformed(UnsafePointer<Float>)
+  /// The weights of a pass.
+  private struct Weights {
+    let start: UnsafePointer<Float>
+    var form = WeightForm.plain
   }
 
-  /// Few tiles take less time than transforming the weights for them, which then is done here, once: for twice their memory in bf16, four times in
-  /// fp32.
+  /// A block of weights.
+  private struct Block {
+    let start: UnsafePointer<Float>
+    let tapStride: Int
+    let rowStride: Int
+
+    /// - Parameter output: output channels of all weights.
+    init(_ weights: Weights, rows: Range<Int>, of input: Int, columns: Range<Int>, of output: Int) {
+      if weights.form == .blocked {
+        start = weights.start + 9 * (columns.lowerBound * input + rows.lowerBound * columns.count)
+        (tapStride, rowStride) = (rows.count * columns.count, columns.count)
+      } else {
+        start = weights.start + rows.lowerBound * output + columns.lowerBound
+        (tapStride, rowStride) = (input * output, output)
+      }
+    }
+  }
+
+  /// Of few tiles the products take less time than the transforms of the weights. In bf16 these are done here, once: for twice the memory of the
+  /// weights. In fp32 it were four times that, and transforming what lies together each time takes little longer.
   func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
     if areMany(images * Tiling(shape).perImage) { return FrozenWeights(buffer: FloatBuffer(weights)) }
-    let (input, output) = (shape.inputChannels, shape.outputChannels)
-    let transformed = FloatBuffer(Self.room(words(input) * panelColumns(output)))
-    try weights.withUnsafeBufferPointer {
-      guard let start = $0.baseAddress else { return }
-      try transform(start, stride: Int32(shape.stride), input: input, output: output, into: transformed.pointer)
+    return try weights.withUnsafeBufferPointer {
+      guard let start = $0.baseAddress else { return FrozenWeights(buffer: FloatBuffer()) }
+      let plain = Weights(start: start)
+      return try precision == .bf16 ? transformed(plain, of: shape) : blocked(plain, of: shape)
     }
-    return FrozenWeights(buffer: transformed, isTransformed: true)
+  }
+
+  private func transformed(_ weights: Weights, of shape: ConvolutionShape) throws -> FrozenWeights {
+    let (input, output) = (shape.inputChannels, shape.outputChannels)
+    let planes = FloatBuffer(Self.room(words(input) * panelColumns(output)))
+    try transform(weights.start, stride: Int32(shape.stride), input: input, output: output, into: planes.pointer)
+    return FrozenWeights(buffer: planes, form: .transformed)
+  }
+
+  private func blocked(_ weights: Weights, of shape: ConvolutionShape) throws -> FrozenWeights {
+    let (input, output) = (shape.inputChannels, shape.outputChannels)
+    let blocks = FloatBuffer(shape.weightCount)
+    let (slices, groups) = (parts(of: input, size: Self.channels), parts(of: output, size: Self.channels))
+    try team.run(slices * groups) { item, _ in
+      let rows = panelRange(item % slices, of: slices, columns: input)
+      let columns = panelRange(item / slices, of: groups, columns: output)
+      let source = Block(weights, rows: rows, of: input, columns: columns, of: output)
+      var target = blocks.pointer + 9 * (columns.lowerBound * input + rows.lowerBound * columns.count)
+      for tap in 0..<9 {
+        for row in 0..<rows.count {
+          target.update(from: source.start + tap * source.tapStride + row * source.rowStride, count: columns.count)
+          target += columns.count
+        }
+      }
+    }
+    return FrozenWeights(buffer: blocks, form: .blocked)
   }
 
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    let start = UnsafePointer(weights.buffer.pointer)
     try convolve(
       Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, ending: ending), x: x,
-      weights: weights.isTransformed ? .transformed(start) : .plain(start), into: y)
+      weights: Weights(start: weights.buffer.pointer, form: weights.form), into: y)
   }
 
   private func transform(
@@ -168,7 +209,7 @@ final class WinogradConvolution {
   ) throws {
     try convolve(
       Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired), x: x,
-      weights: .plain(weights), into: y)
+      weights: Weights(start: weights), into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
@@ -188,7 +229,7 @@ final class WinogradConvolution {
       Pass(
         shape, from: shape.output, to: shape.input, images: images, outputs: channels, isPaired: isPaired,
         isGradient: true), x: dy,
-      weights: .plain(turned), into: dx)
+      weights: Weights(start: turned), into: dx)
   }
 
   /// A convolution from one map to another, or the gradient of one of stride 2.
@@ -274,13 +315,9 @@ final class WinogradConvolution {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let depth = words(input)
     let weightPlane = depth * panelColumns(output) + Self.gap
-    let u: UnsafePointer<Float>
-    switch weights {
-    case .transformed(let transformed): u = transformed
-    case .plain(let plain):
-      try transform(plain, stride: tiling.stride, input: input, output: output, into: shared.pointer)
-      u = UnsafePointer(shared.pointer)
-    }
+    precondition(weights.form == .plain)
+    let u = UnsafePointer(shared.pointer)
+    try transform(weights.start, stride: tiling.stride, input: input, output: output, into: shared.pointer)
     let blocks = parts(of: pass.tiles, size: Self.tiles)
     let groups = parts(of: output, size: Self.outputsOfBlock(output))
     try team.run(blocks) { block, thread in
@@ -309,7 +346,7 @@ final class WinogradConvolution {
     let v = shared.pointer
     let plane = pass.tiles * words(input) + Self.gap
     // A block of input channels after the other, so that what a product reads lies together.
-    let slices = if case .plain = weights { parts(of: input, size: Self.channels) } else { 1 }
+    let slices = weights.form == .transformed ? 1 : parts(of: input, size: Self.channels)
     func slice(_ index: Int) -> (rows: Range<Int>, depth: Int, start: UnsafeMutablePointer<Float>) {
       let rows = panelRange(index, of: slices, columns: input)
       return (rows, words(rows.count), v + words(rows.lowerBound) * pass.tiles)
@@ -330,16 +367,16 @@ final class WinogradConvolution {
       for index in 0..<slices {
         let (rows, depth, start) = slice(index)
         let (u, weightPlane): (UnsafePointer<Float>, Int)
-        switch weights {
-        case .transformed(let transformed):
-          (u, weightPlane) = (transformed + columns.lowerBound * depth, depth * panelColumns(output) + Self.gap)
-        case .plain(let plain):
+        if weights.form == .transformed {
+          (u, weightPlane) = (weights.start + columns.lowerBound * depth, depth * panelColumns(output) + Self.gap)
+        } else {
           (u, weightPlane) = (
             UnsafePointer(second[thread].pointer), depth * panelColumns(columns.count) + Self.gap
           )
+          let block = Block(weights, rows: rows, of: input, columns: columns, of: output)
           rd_winograd_weights(
-            tiling.stride, pairedRows, plain + rows.lowerBound * output + columns.lowerBound, input * output, output,
-            rows.count, columns.count, second[thread].pointer, weightPlane, depth * panelWidth)
+            tiling.stride, pairedRows, block.start, block.tapStride, block.rowStride, rows.count, columns.count,
+            second[thread].pointer, weightPlane, depth * panelWidth)
         }
         for k in 0..<tiling.planes {
           rd_multiply_panels(

@@ -54,6 +54,12 @@ public struct CategoryTable: Sendable {
   /// The means of textures and objects, where all categories are MVTec's and both are there, and of all.
   public let means: [Row]
 
+  /// Names of categories, MVTec's in the paper's order and then the others as they are given.
+  static func order(_ names: [String]) -> [String] {
+    let known = (textures + objects).filter(names.contains)
+    return known + names.filter { !known.contains($0) }
+  }
+
   /// - Parameter rows: the categories. One that could not be evaluated has no measures and is in no mean.
   public init(_ rows: [Row]) {
     func chosen(_ names: [String]) -> [Row] { names.flatMap { name in rows.filter { $0.name == name } } }
@@ -74,7 +80,7 @@ public struct CategoryTable: Sendable {
 
   // MARK: Forms
 
-  private static let titles = ["image AUROC", "pixel AUROC", "AUPRO"]
+  static let titles = ["image AUROC", "pixel AUROC", "AUPRO"]
 
   /// For a terminal: aligned columns, in percent.
   public var text: String {
@@ -106,7 +112,8 @@ public struct CategoryTable: Sendable {
     return ([header] + lines).map { $0.joined(separator: ",") + "\n" }.joined()
   }
 
-  /// Writes `table.json`, `table.csv` and `table.md`, each there whole or not at all.
+  /// Writes `table.json`, `table.csv`, `table.md` and `report.html`, each there whole or not at all. The report leads to those of the categories,
+  /// in folders of their names.
   /// - Throws: `Failure` of `.inputOutput`.
   public func write(to folder: String) throws {
     let json = ["categories": rows, "means": means].mapValues { rows in
@@ -115,5 +122,6 @@ public struct CategoryTable: Sendable {
     try writeJSON(json, to: "\(folder)/table.json")
     try writeFile("\(folder)/table.csv", bytes: Array(csv.utf8))
     try writeFile("\(folder)/table.md", bytes: Array(markdown.utf8))
+    try writeFile("\(folder)/report.html", bytes: Array(html.utf8))
   }
 }

@@ -127,4 +127,27 @@ public enum ScoreTable {
     }
     try writeFile(path, bytes: Array(text.utf8))
   }
+
+  /// Reads the table back. Columns may come in any order, and there may be others.
+  /// - Throws: `Failure` of `.badData` where the file is missing or damaged, of `.inputOutput` where it cannot be read.
+  public static func read(from path: String) throws -> [Row] {
+    guard let text = String(validating: try readFile(path), as: UTF8.self) else {
+      throw Failure(.badData, "\(path): text that is not UTF-8")
+    }
+    let records = try csvRecords(text, path: path)
+    let columns = try header.prefix(4).map { name in
+      guard let column = records.first?.firstIndex(of: name) else {
+        throw Failure(.badData, "\(path): has no column \(name)", hint: "expected is a table that rd-eval wrote")
+      }
+      return column
+    }
+    return try records.dropFirst().enumerated().map { index, record in
+      guard record.count == records[0].count, let score = Double(record[columns[3]]), score.isFinite,
+        ["0", "1"].contains(record[columns[2]])
+      else { throw Failure(.badData, "\(path): record \(index + 2) is damaged", hint: "run rd-eval again") }
+      return Row(
+        path: record[columns[0]], kind: record[columns[1]], isAnomalous: record[columns[2]] == "1", score: score,
+        scaleMaxima: header.suffix(3).map { name in records[0].firstIndex(of: name).flatMap { Double(record[$0]) } })
+    }
+  }
 }

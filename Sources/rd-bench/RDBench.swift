@@ -12,7 +12,8 @@ struct RDBench: ParsableCommand {
     abstract: "Measures how fast training and inference are here, and how near to what the machine can do.",
     discussion:
       "Weights and images are random. docs/benchmarks.md says what the rows mean; scripts/bench runs everything.",
-    version: versionText(tool: "rd-bench"), subcommands: [Peak.self, Layers.self, Step.self, Inference.self])
+    version: versionText(tool: "rd-bench"),
+    subcommands: [Peak.self, Layers.self, Step.self, Inference.self, TestSetMetrics.self])
 }
 
 struct Peak: ParsableCommand {
@@ -103,6 +104,46 @@ struct Inference: ParsableCommand {
     defer { team.finish() }
     var report = Report("inference", Settings(model, threads: team.count))
     try measureInference(model, team: team, timing, into: &report)
+    try report.measurePeak(on: team)
+    try common.publish(report)
+  }
+}
+
+struct TestSetMetrics: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "metrics", abstract: "The metrics of a test set from its maps and masks in memory, on one core.",
+    discussion:
+      "Pixels go the way of a large set: sorted in pieces, through a scratch file in the folder for temporary files.")
+
+  @Option(help: ArgumentHelp("test images, a quarter of them normal", valueName: "n"))
+  var images = 83
+
+  @Option(help: ArgumentHelp("side of the maps", valueName: "pixels"))
+  var size = 256
+
+  @Option(help: ArgumentHelp("what the pixels may take in memory", valueName: "MiB"))
+  var memory = 256
+
+  @Option(help: ArgumentHelp("timed runs", valueName: "n"))
+  var repeats = 3
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    try requirePositive(images, "--images")
+    try requirePositive(size, "--size")
+    try requirePositive(memory, "--memory")
+    try requirePositive(repeats, "--repeats")
+  }
+
+  func run() throws {
+    let team = ThreadTeam(count: 1)
+    defer { team.finish() }
+    var settings = Settings(threads: team.count)
+    settings.size = size
+    settings.images = images
+    var report = Report("metrics", settings)
+    try measureMetrics(images: images, size: size, memory: memory << 20, repeats: repeats, into: &report)
     try report.measurePeak(on: team)
     try common.publish(report)
   }

@@ -94,6 +94,7 @@ struct Report: Encodable {
 struct Settings: Encodable, CustomStringConvertible {
   var backbone: String?
   var size: Int?
+  var images: Int?
   var engine: String?
   var precision: String?
   var batch: Int?
@@ -116,7 +117,8 @@ struct Settings: Encodable, CustomStringConvertible {
 
   var description: String {
     let parts: [(String, Any?)] = [
-      ("backbone", backbone), ("size", size), ("engine", engine), ("precision", precision), ("batch", batch),
+      ("backbone", backbone), ("size", size), ("images", images), ("engine", engine), ("precision", precision),
+      ("batch", batch),
       ("shards", shards),
       ("threads", threads), ("ranks", ranks), ("feature cache", featureCache.map { $0 ? "on" : "off" }),
     ]

@@ -6,10 +6,10 @@ import Evaluation
 import Jobs
 import Training
 
-/// The command line of rd-eval.
+/// `rd-eval evaluate`, or rd-eval where nothing is named.
 struct EvaluationCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rd-eval",
+    commandName: "evaluate",
     abstract: "Scores test images with a trained checkpoint and measures how well that finds the defects.",
     usage: """
       rd-eval RUN_OR_CHECKPOINT --data DIR [--category NAME] --output OUT [options]
@@ -17,14 +17,13 @@ struct EvaluationCommand: ParsableCommand {
       rd-eval RUNS --data DIR --category all --output OUT
       """,
     discussion: """
-      OUT gets metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
+      OUT gets report.html, metrics.json, scores.csv, overview.png, and in maps/ a picture for every image, on one scale for all of them, and the raw maps in maps.h5. \
       The numbers do not depend on the number of ranks. The maps of a large set need not fit into memory: while rd-eval runs it needs 8 bytes on the disk of OUT \
       for every pixel of them.
 
-      With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as table.json, \
-      table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
-      """,
-    version: versionText(tool: "rd-eval"))
+      With several categories RUNS/NAME is the run of the category NAME and OUT/NAME gets its results; OUT also gets a table of all of them, as report.html, \
+      table.json, table.csv and table.md. A category that cannot be evaluated does not stop the others; the exit status is that of the first.
+      """)
 
   @Argument(
     help: """

@@ -1,3 +1,3 @@
 import Jobs
 
-runCommand(EvaluationCommand.self, named: "rd-eval")
+runCommand(EvaluationTool.self, named: "rd-eval")

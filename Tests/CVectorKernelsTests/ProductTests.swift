@@ -4,7 +4,7 @@ import Testing
 
 /// The products with panels against double precision, and their bits in every way of cutting them.
 @Suite struct ProductTests {
-  private static let rows = Array(1...13) + [25, 200]
+  private static let rows = Array(1...13) + [16, 17, 25, 32, 33, 200]
   private static let columns = [1, 31, 32, 33, 64, 100]
   private static let depths = [1, 2, 31, 512, 513, 1100]
   private static let (mostRows, mostColumns, mostDepth) = (200, 100, 1100)
@@ -125,7 +125,7 @@ import Testing
   /// Levels whose bits are those of others.
   private func equals(_ level: Level, _ kind: Kind) -> Level? {
     switch (kind, level) {
-    case (.fp32, .avx512), (.fp32, .avx512WithBF16): .avx2
+    case (.fp32, .avx512), (.fp32, .avx512WithBF16), (.fp32, .amx): .avx2
     // Products of two bf16 are exact, so it is no matter whether they are rounded before they are added.
     case (.bf16, .avx2), (.bf16, .avx512): .portable
     default: nil
@@ -181,7 +181,8 @@ import Testing
         level, factors, isTurned: isTurned, rows: rows, columns: columns, depth: depth, adding: false)
       for rowCuts in [[], [1], [12], [7, 8, 20]] {
         for columnCuts in [[], [32], [64], [32, 64, 96]] {
-          for depthCuts in [[], [1], [512], [31, 300, 1099]] {
+          for var depthCuts in [[], [1], [512], [31, 300, 1099]] {
+            if (kind, level) == (.bf16, .amx) { depthCuts = depthCuts.map { max(16, $0 / 16 * 16) } }
             var c = [Float](repeating: .nan, count: rows * columns)
             for rows in ranges(rowCuts, to: rows) {
               for columns in ranges(columnCuts, to: columns) {

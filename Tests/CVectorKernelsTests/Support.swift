@@ -2,7 +2,7 @@ import CVectorKernels
 
 /// Instructions, by the names that they have in Swift.
 enum Level: Int32, CaseIterable, Sendable {
-  case portable, avx2, avx512, avx512WithBF16
+  case portable, avx2, avx512, avx512WithBF16, amx
 
   /// Those of this machine.
   static let available = allCases.filter { $0.rawValue <= rd_best_instructions() }

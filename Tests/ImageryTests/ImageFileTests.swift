@@ -98,3 +98,20 @@ import Testing
     }
   }
 }
+
+@Suite struct JPEGWritingTests {
+  @Test(arguments: [1, 3])
+  func whatIsWrittenIsNearlyReadBack(channels: Int) throws {
+    let (width, height) = (33, 21)
+    let pixels = (0..<width * height).flatMap { pixel in
+      (0..<channels).map { UInt8((pixel % width * 7 + pixel / width * (3 + $0)) % 256 / 2 + 60) }
+    }
+    let picture = Raster(width: width, height: height, channels: channels, pixels: pixels)
+    let bytes = try picture.encodedJPEG(quality: 95)
+    let read = try ImageFile.picture(from: bytes, named: "picture")
+    #expect((read.width, read.height, read.channels) == (width, height, channels))
+    let error = zip(read.pixels, pixels).reduce(0.0) { $0 + abs(Double($1.0) - Double($1.1)) } / Double(pixels.count)
+    #expect(error < 4)
+    #expect(try picture.encodedJPEG(quality: 30).count < bytes.count)
+  }
+}

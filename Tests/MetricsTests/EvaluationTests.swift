@@ -31,6 +31,7 @@ import Testing
     #expect(evaluation.overall.imageF1Max == ranked.f1Max?.value)
     #expect(evaluation.overall.imageF1MaxThreshold == ranked.f1Max?.threshold)
     #expect(evaluation.imageROC == ranked.roc)
+    #expect(evaluation.imagePrecisionRecall == ranked.precisionRecall)
     #expect(evaluation.pixels?.regions == example.regions)
   }
 
@@ -79,8 +80,8 @@ import Testing
     let json = try JSONEncoder().encode(metrics)
     let object = try #require(JSONSerialization.jsonObject(with: json) as? [String: Any])
     let keys = [
-      "image_auroc", "image_ap", "image_f1max", "image_f1max_threshold", "pixel_auroc", "pixel_ap", "aupro",
-      "aupro_reference",
+      "image_auroc", "image_ap", "image_f1max", "image_f1max_threshold", "image_intervals", "pixel_auroc", "pixel_ap",
+      "aupro", "aupro_reference",
     ]
     #expect(keys.allSatisfy { object[$0] is NSNull })
     #expect(Set(object.keys) == Set(keys + ["aupro_reference_skipped"]))

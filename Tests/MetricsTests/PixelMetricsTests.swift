@@ -83,6 +83,7 @@ struct PixelCase: Decodable {
         scores: maps.flatMap { $0.map(Double.init) }, labels: masks.flatMap { $0 })
       let metrics = try PixelMetrics(maps: maps, masks: masks, width: width, height: height)
       #expect(metrics?.auroc == ranked.auroc)
+      #expect(metrics?.precisionRecall == ranked.precisionRecall)
       #expect(isClose(metrics?.averagePrecision, ranked.averagePrecision))
       guard let metrics else { continue }
       measured += 1

@@ -72,6 +72,7 @@ private func expectSame(_ metrics: PixelMetrics?, _ expected: PixelMetrics?, _ c
   #expect(metrics.regions == expected.regions, comment)
   #expect(metrics.roc == expected.roc, comment)
   #expect(metrics.pro == expected.pro, comment)
+  #expect(metrics.precisionRecall == expected.precisionRecall, comment)
 }
 
 @Suite struct PixelStoreTests {

@@ -99,6 +99,16 @@ import Testing
       ])
   }
 
+  @Test func precisionAndRecallOfFewScoresHoldEveryGain() throws {
+    let ranked = try RankedScores(scores: [4, 3, 3, 2, 1], labels: [true, true, false, false, true])
+    let third = 1.0 / 3
+    #expect(
+      ranked.precisionRecall == [
+        CurvePoint(x: 0, y: 1), CurvePoint(x: third, y: 1), CurvePoint(x: 2 * third, y: 2 * third),
+        CurvePoint(x: 1, y: 0.6),
+      ])
+  }
+
   @Test func oneClassHasNoMeasures() throws {
     for labels in [[true, true], [false, false], []] {
       let ranked = try RankedScores(scores: labels.map { _ in 1 }, labels: labels)
@@ -106,6 +116,8 @@ import Testing
       #expect(ranked.averagePrecision == nil)
       #expect(ranked.f1Max == nil)
       #expect(ranked.roc == nil)
+      #expect(ranked.precisionRecall == nil)
+      #expect(ranked.measures == nil)
     }
   }
 

@@ -76,6 +76,12 @@ extension ParallelTests {
       #expect(try #require(report.peakMemoryBytes) > 1 << 20)
     }
 
+    @Test func metrics() throws {
+      let report = try report(["metrics", "--images", "8", "--size", "32", "--memory", "1", "--repeats", "1"])
+      #expect(report.rows.count == 5 && report.rows.last?.name == "all")
+      #expect(try #require(report.imagesPerSecond) > 0)
+    }
+
     @Test func moreRanksThanShardsAreRefused() throws {
       let outcome = try ToolProcess.run("rd-bench", ["step"] + Self.short + ["--shards", "2"], ranks: 3)
       #expect(outcome.code == 64)

@@ -41,7 +41,7 @@ extension ParallelTests {
       #expect(outcome.code == 0, "\(outcome.errors)")
       #expect(outcome.count(of: "warning: cable: no run in \(folder("runs"))") == 1, "\(outcome.errors)")
       for name in ["bottle", "wood"] {
-        for file in ["metrics.json", "scores.csv", "overview.png", "maps/maps.h5"] {
+        for file in ["metrics.json", "scores.csv", "report.html", "overview.png", "maps/maps.h5"] {
           #expect(FileManager.default.fileExists(atPath: folder("out/\(name)/\(file)")), "\(name)/\(file)")
         }
       }
@@ -57,7 +57,7 @@ extension ParallelTests {
       }
       #expect(outcome.errors.contains("image AUROC  pixel AUROC  AUPRO\n"))
       let names = try FileManager.default.contentsOfDirectory(atPath: folder("out")).sorted()
-      #expect(names == ["bottle", "table.csv", "table.json", "table.md", "wood"])
+      #expect(names == ["bottle", "report.html", "table.csv", "table.json", "table.md", "wood"])
     }
 
     @Test(arguments: [nil, 2])

@@ -15,6 +15,7 @@ extension ParallelTests {
       let mapHash: String
       /// The names of the pictures.
       let pictures: [String]
+      let report: String
 
       subscript(key: String) -> Any? { (try? JSONSerialization.jsonObject(with: metrics) as? [String: Any])?[key] }
       func number(_ key: String) -> Double? { self[key] as? Double }
@@ -32,6 +33,7 @@ extension ParallelTests {
         scores = try String(contentsOfFile: folder("out/scores.csv"), encoding: .utf8)
         mapHash = try hash(ofFile: folder("out/maps/maps.h5"))
         let names = FileManager.default.enumerator(atPath: folder("out/maps"))?.allObjects as? [String] ?? []
+        report = try String(contentsOfFile: folder("out/report.html"), encoding: .utf8)
         pictures = names.filter { $0.hasSuffix(".png") }.sorted()
       }
     }
@@ -65,6 +67,11 @@ extension ParallelTests {
       #expect(results.scores == expected.scores)
       #expect(results.mapHash == expected.mapHash)
       #expect(results.pictures == expected.pictures && results.pictures.count == 6)
+      // All but the times, and what was computed where.
+      func computed(_ report: String) throws -> Substring {
+        report[..<(try #require(report.range(of: "id=\"time\"")).lowerBound)]
+      }
+      #expect(try computed(results.report) == computed(expected.report))
     }
 
     @Test func theResultsAreComplete() throws {
@@ -77,6 +84,9 @@ extension ParallelTests {
       #expect(kinds == ["hole", "missing_thread", "scratch", "stain"])
       #expect(results.scores.split(separator: "\n").count == 7)
       #expect(results.warnings.isEmpty && results.outcome.count(of: "warning") == 0)
+      // Four defects and two normal images, each with what is known of it.
+      #expect(results.report.matches(of: #/src="data:image\/jpeg;base64,/#).count == 4 * 3 + 2 * 2)
+      #expect(results.report.contains(">Training loss</h3>") && results.report.contains("image_size = 32"))
       #expect(results.number("step") == 5 && results["checkpoint"] as? String == "step-00000005.h5")
     }
 
@@ -191,6 +201,39 @@ extension ParallelTests {
         [Workplace.standard().path, "--data", data.path, "--category", "surface", "--output", data("out")], ranks: 3)
       #expect(outcome.code == 65 && outcome.count(of: "\(data(file)): ") == 1, "\(outcome.errors)")
       #expect(!FileManager.default.fileExists(atPath: data("out/metrics.json")))
+    }
+
+    @Test func aDataSetWithoutMasksIsSaidOnce() throws {
+      let data = try Self.copyOfData()
+      try FileManager.default.removeItem(atPath: data("surface/ground_truth"))
+      let results = try Self.evaluated(Workplace.standard().path, data: data.path)
+      #expect(results.warnings == ["none of the 4 anomalous images has a mask: there are no pixel metrics"])
+      #expect(results.outcome.count(of: "warning") == 1 && results["pixel_auroc"] is NSNull)
+      #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
+    }
+
+    @Test func evaluationsAreCompared() throws {
+      let folders = try [TemporaryFolder(), TemporaryFolder()]
+      defer { withExtendedLifetime(folders) {} }
+      for (folder, options) in zip(folders, [[], ["--scales", "M3"]]) {
+        let outcome = try Self.evaluate(Workplace.standard().path, options, in: folder)
+        #expect(outcome.code == 0, "\(outcome.errors)")
+      }
+      let outputs = folders.map { $0("out") }
+      let compared = try ToolProcess.run("rd-eval", ["compare"] + outputs)
+      #expect(
+        compared.code == 0 && compared.output.hasPrefix("A: \(outputs[0])\nB: \(outputs[1])\n"), "\(compared.errors)")
+      #expect(compared.output.contains("\nimage AUROC\n") && compared.output.contains("\nsurface "))
+      let json = try ToolProcess.run("rd-eval", ["compare"] + outputs + ["--format", "json"])
+      let lines = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
+      #expect(lines?.count == 7)
+      for (arguments, code, message) in [
+        ([outputs[0]], 64, "nothing to be compared with"), ([outputs[0], outputs[0] + "/maps"], 65, "no metrics.json"),
+        (outputs + ["--format", "xml"], 64, "--format xml"), ([outputs[0], "--paper"], 65, "no category in common"),
+      ] as [([String], Int32, String)] {
+        let outcome = try ToolProcess.run("rd-eval", ["compare"] + arguments)
+        #expect(outcome.code == code && outcome.count(of: message) == 1, "\(outcome.errors)")
+      }
     }
 
     // MARK: Teachers

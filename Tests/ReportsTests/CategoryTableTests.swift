@@ -52,7 +52,7 @@ import Testing
     let table = CategoryTable([Self.row("a,b", 1 / 3, nil, 0.5), Self.row("c", 0.25, nil, 1)])
     try table.write(to: folder.path)
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-    #expect(names == ["table.csv", "table.json", "table.md"])
+    #expect(names == ["report.html", "table.csv", "table.json", "table.md"])
     let csv = """
       category,image_auroc,pixel_auroc,aupro
       "a,b",0.3333333333333333,,0.5

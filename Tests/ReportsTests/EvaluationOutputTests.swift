@@ -33,8 +33,8 @@ import Testing
   }
 
   private let measures = [
-    "image_auroc", "image_ap", "image_f1max", "image_f1max_threshold", "pixel_auroc", "pixel_ap", "aupro",
-    "aupro_reference", "aupro_reference_skipped",
+    "image_auroc", "image_ap", "image_f1max", "image_f1max_threshold", "image_intervals", "pixel_auroc",
+    "pixel_ap", "aupro", "aupro_reference", "aupro_reference_skipped",
   ]
 
   @Test func everyKeyIsThere() throws {

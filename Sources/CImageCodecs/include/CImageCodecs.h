@@ -43,6 +43,11 @@ int image_codec_encode_png(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
     image_codec_buffer *png, image_codec_error *error);
 
+/// `channels` is 1 or 3, `quality` from 1 to 100.
+int image_codec_encode_jpeg(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels, int quality,
+    image_codec_buffer *jpeg, image_codec_error *error);
+
 #ifdef __cplusplus
 }
 #endif

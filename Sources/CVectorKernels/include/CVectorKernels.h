@@ -68,8 +68,8 @@ void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width,
 // Max pooling 3x3, stride 2, padding 1 of one image.
 void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y);
 
-// What the products below are computed with, from the least on. In fp32 all but the first give the same bits, in bf16 all but the last.
-enum { RD_PORTABLE, RD_AVX2, RD_AVX512, RD_AVX512_BF16 };
+// What the products below are computed with, from the least on. In fp32 all but the first give the same bits, in bf16 all but the last two.
+enum { RD_PORTABLE, RD_AVX2, RD_AVX512, RD_AVX512_BF16, RD_AMX };
 // The most that the processor has.
 int rd_best_instructions(void);
 
@@ -86,7 +86,8 @@ void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_strid
 // together, and a product may be continued with `adding`.
 //
 // Paired, the factors are bf16, and sums fp32: two numbers that follow each other in the depth share a word, the first one in its lower half, and
-// depths, and strides along them, are counted in words.
+// depths, and strides along them, are counted in words. AMX adds the products of 16 words before it adds them to c: there a product may be continued
+// after a multiple of 16.
 void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
                         ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
 
