@@ -118,8 +118,12 @@ extension ParallelTests {
       for number in 0..<kills {
         let job = UUID().uuidString
         let tool = try Workplace.start(options, output: run, ranks: 2, environment: [jobName: job])
-        if number % 2 == 0 { try tool.waits(toSay: "\nstep ") }
-        usleep(UInt32.random(in: 0..<3_000_000, using: &random))
+        // Half of them while the ranks start and read, the others after some checkpoints, in a step or in the writing of the next one.
+        if number % 2 == 0 {
+          let checkpoints = Int.random(in: 1...3, using: &random)
+          while tool.count(of: " sha256 ") < checkpoints { usleep(20_000) }
+        }
+        usleep(UInt32.random(in: 0..<1_500_000, using: &random))
         let rank = Int.random(in: -1..<2, using: &random)
         let process = rank < 0 ? nil : try? tool.processIdentifier(ofRank: rank)
         victims[process == nil ? "mpirun" : "rank \(rank)", default: 0] += 1
