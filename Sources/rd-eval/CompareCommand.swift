@@ -16,7 +16,7 @@ struct CompareCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Folders that rd-eval wrote to.", valueName: "folder"), completion: .directory)
   var folders: [String]
 
-  @Flag(help: "compare with the paper's tables 1 and 2 (WideResNet-50-2 at 256 pixels)")
+  @Flag(help: "compare with the paper's means over MVTec AD (tables 1 and 2: WideResNet-50-2 at 256 pixels)")
   var paper = false
 
   @Option(help: ArgumentHelp("text, markdown, csv or json", valueName: "name"))

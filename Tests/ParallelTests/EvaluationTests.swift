@@ -232,7 +232,7 @@ extension ParallelTests {
       #expect(lines?.count == 7)
       for (arguments, code, message) in [
         ([outputs[0]], 64, "nothing to be compared with"), ([outputs[0], outputs[0] + "/maps"], 65, "no metrics.json"),
-        (outputs + ["--format", "xml"], 64, "--format xml"), ([outputs[0], "--paper"], 65, "no category in common"),
+        (outputs + ["--format", "xml"], 64, "--format xml"), ([outputs[0], "--paper"], 65, "there is no carpet"),
       ] as [([String], Int32, String)] {
         let outcome = try ToolProcess.run("rd-eval", ["compare"] + arguments)
         #expect(outcome.code == code && outcome.count(of: message) == 1, "\(outcome.errors)")

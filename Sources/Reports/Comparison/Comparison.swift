@@ -78,7 +78,7 @@ public struct Comparison: Sendable {
   /// - Parameters:
   ///   - runs: at least one.
   ///   - withPaper: the paper's figures are the baseline.
-  /// - Throws: `Failure` of `.badData` where the runs have no category in common.
+  /// - Throws: `Failure` of `.badData` where the runs have no category in common, or not all of those that the paper's means are over.
   public init(_ runs: [EvaluatedRun], withPaper: Bool) throws {
     columns = (withPaper ? [PublishedFigures.name] : []) + runs.map(\.name)
     // Two single test sets are compared whatever their folders are called.
@@ -91,11 +91,15 @@ public struct Comparison: Sendable {
       runs.allSatisfy { set(category, of: $0) != nil }
         && (!withPaper || PublishedFigures.categories.contains(category))
     }
+    if withPaper, let missing = PublishedFigures.categories.first(where: { !common.contains($0) }) {
+      throw Failure(
+        .badData, "the paper's figures are means over MVTec AD's 15 categories, and there is no \(missing) in all of these",
+        hint: "evaluate with --category all")
+    }
     guard !common.isEmpty else {
       throw Failure(
         .badData, "\(columns.joined(separator: ", ")): have no category in common",
-        hint: "\(runs[0].name) has \(all.joined(separator: ", "))"
-          + (withPaper ? "; the paper has MVTec AD's categories" : ""))
+        hint: "\(runs[0].name) has \(all.joined(separator: ", "))")
     }
     if common.count < all.count {
       let rest = all.filter { !common.contains($0) }
@@ -114,7 +118,9 @@ public struct Comparison: Sendable {
       }
       lines += own
       guard own.count > 1 else { continue }
+      let published = withPaper ? PublishedFigures.mean(of: measure) : nil
       let means = columns.indices.map { column -> Double? in
+        if withPaper, column == 0 { return published }
         let known = own.compactMap { $0.values[column] }
         return known.count == own.count ? known.reduce(0, +) / Double(own.count) : nil
       }
@@ -123,7 +129,7 @@ public struct Comparison: Sendable {
         Self.line(Self.mean, measure, means) { column in
           let parts = categories.compactMap { $0.draws(of: measure, column) }
           guard parts.count == categories.count else { return nil }
-          return parts[0].indices.map { draw in parts.reduce(0) { $0 + $1[draw] } / Double(parts.count) }
+          return parts[0].indices.map { draw in parts.reduce(0) { $0 + $1[draw] } / Double(parts.count) - (published ?? 0) }
         })
     }
   }
@@ -170,18 +176,14 @@ private struct ComparedCategory {
   }
 
   func values(of measure: ComparedMeasure) -> [Double?] {
-    (withPaper ? [PublishedFigures.value(of: measure, category: name)] : [])
+    (withPaper ? [nil] : [])
       + sets.map { measure.value(in: $0.metrics) }
   }
 
-  /// The difference of a column to the first on each sample.
+  /// The difference of a column to the first on each sample; where that is the paper's, of which single categories are not known, the column's value.
   func draws(of measure: ComparedMeasure, _ column: Int) -> [Double]? {
     guard let samples else { return nil }
-    if withPaper {
-      return PublishedFigures.value(of: measure, category: name).flatMap { published in
-        measure.part(of: samples[column - 1])?.map { $0 - published }
-      }
-    }
+    if withPaper { return measure.part(of: samples[column - 1]) }
     return measure.part(of: samples[column] - samples[0])
   }
 }
