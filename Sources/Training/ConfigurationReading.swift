@@ -113,8 +113,13 @@ private struct ConfigurationReader {
   }
 
   mutating func read(toml: String, file: String, keys: [Key] = Key.allCases) {
-    if let line = lineOfNamelessTable(in: toml) {
-      errors.append("\(file):\(line): a table without a name: all keys stand at the top level, without tables")
+    if let (number, line) = firstNest(in: toml) {
+      let parts = line.split(separator: "=", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
+      let accepted = parts.count == 2 ? Key(rawValue: parts[0]).map { "must be \($0.setting.accepted)" } : nil
+      errors.append(
+        "\(file):\(number): \(parts.joined(separator: " = ")): "
+          + (accepted ?? "all keys stand at the top level, without tables and arrays"))
+      // What follows is not known, so nothing is missing.
       given = Set(Key.allCases)
       return
     }
@@ -173,19 +178,37 @@ private func lineNumber(of name: String, in toml: String) -> Int? {
   return nil
 }
 
-/// The line, from 1, of a table's header that has something else where its name should begin: the parser would end the process there.
-private func lineOfNamelessTable(in toml: String) -> Int? {
-  let text = toml.unicodeScalars.split(omittingEmptySubsequences: false) { ("\n"..."\r").contains($0) }
-  for (index, line) in text.enumerated() {
-    func isBlank(_ scalar: Unicode.Scalar) -> Bool { " \t\u{FEFF}".unicodeScalars.contains(scalar) }
-    var rest = line.drop(while: isBlank)
-    guard rest.first == "[" else { continue }
-    rest = rest.dropFirst().drop(while: isBlank)
-    if rest.first == "[" { rest = rest.dropFirst().drop(while: isBlank) }
-    let isNamed = rest.first.map { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || "0123456789_-\"']".unicodeScalars.contains(scalar))
+/// Where a file, outside of texts and comments, has the first bracket that is no part of a table's proper header. No key takes an array or a
+/// table, and the parser ends the process at some broken ones.
+/// - Returns: the line's number, from 1, and the line.
+private func firstNest(in toml: String) -> (number: Int, line: String)? {
+  let scalars = Array(toml.unicodeScalars)
+  func isBreak(_ scalar: Unicode.Scalar) -> Bool { ("\n"..."\r").contains(scalar) }
+  var (place, lineStart) = (0, 0)
+  while place < scalars.count {
+    let scalar = scalars[place]
+    switch scalar {
+    case "\"", "'":
+      let isLong = scalars[place...].starts(with: [scalar, scalar, scalar])
+      let end = Array(repeating: scalar, count: isLong ? 3 : 1)
+      place += end.count
+      while place < scalars.count, isLong || !isBreak(scalars[place]), !scalars[place...].starts(with: end) {
+        place += scalar == "\"" && scalars[place] == "\\" ? 2 : 1
+      }
+      place += place < scalars.count && isBreak(scalars[place]) ? 0 : end.count
+    case "#":
+      while place < scalars.count, !isBreak(scalars[place]) { place += 1 }
+    case "[", "]", "{", "}":
+      let rest = scalars[lineStart...].prefix { !isBreak($0) }
+      let line = String(String.UnicodeScalarView(rest))
+      guard line.wholeMatch(of: /[ \t]*(\[[A-Za-z0-9_-]+\]|\[\[[A-Za-z0-9_-]+\]\])[ \t]*(#.*)?/) != nil else {
+        return (scalars[..<lineStart].count { $0 == "\n" } + 1, line)
+      }
+      place = rest.endIndex
+    default:
+      if isBreak(scalar) { lineStart = place + 1 }
+      place += 1
     }
-    if isNamed != true { return index + 1 }
   }
   return nil
 }

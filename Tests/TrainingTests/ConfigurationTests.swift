@@ -146,7 +146,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
 
   /// The parser ends the process at some of them.
   @Test(arguments: [
-    "[é]", "[[é]]", "[.a]", "[ \n", "seed = 1\r\n\t[[ = 1", "\u{FEFF}[é", "[", "[[", "[]", "[a]", "[[ a ]]\nseed = 1",
+    "[é]", "[[é]]", "[.a]", "[ \n", "seed = 1\r\n\t[[ = 1", "\u{FEFF}[é", "[", "[[", "[]", "[a]", "x = [ , ]",
+    "x = [1, =]", "[[ a ]]\nseed = 1", "x = '''\n''' [=]",
   ])
   func tablesAreRefused(toml: String) throws {
     let failure = #expect(throws: Failure.self) {
