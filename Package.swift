@@ -93,7 +93,8 @@ let package = Package(
     .executableTarget(
       name: "rd-bench",
       dependencies: [
-        "Training", "Scoring", "Distillation", "Network", "Numerics", "CVectorKernels", "Metrics", "Collectives", "COpenBLAS",
+        "Training", "Scoring", "Distillation", "Network", "Numerics", "CVectorKernels", "Metrics", "Collectives",
+        "COpenBLAS",
         "TensorFiles", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

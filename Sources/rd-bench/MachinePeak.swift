@@ -29,9 +29,10 @@ extension Report {
 /// - Parameter multiply: a product of matrices of the given side: the third of the first two.
 private func matrixProductGflops(
   on team: ThreadTeam, over communicator: any Communicator,
-  _ multiply: @escaping @Sendable (
-    _ side: Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
-  ) -> Void
+  _ multiply:
+    @escaping @Sendable (
+      _ side: Int, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
+    ) -> Void
 ) throws -> Double {
   try communicator.barrier()
   let (side, products) = (1024, 4)

@@ -62,7 +62,9 @@ struct Report: Encodable {
 
   var table: String {
     var lines = ["\(benchmark): \(settings)", instructions]
-    if let peakGflops { lines.append(String(format: "peak %.1f GFLOP/s", peakGflops) + (peakSource.map { ", \($0)" } ?? "")) }
+    if let peakGflops {
+      lines.append(String(format: "peak %.1f GFLOP/s", peakGflops) + (peakSource.map { ", \($0)" } ?? ""))
+    }
     if let copyGigabytesPerSecond { lines.append(String(format: "copy %.1f GB/s", copyGigabytesPerSecond)) }
     if !rows.isEmpty {
       let width = rows.map(\.name.count).max() ?? 0

@@ -93,7 +93,8 @@ public struct Comparison: Sendable {
     }
     if withPaper, let missing = PublishedFigures.categories.first(where: { !common.contains($0) }) {
       throw Failure(
-        .badData, "the paper's figures are means over MVTec AD's 15 categories, and there is no \(missing) in all of these",
+        .badData,
+        "the paper's figures are means over MVTec AD's 15 categories, and there is no \(missing) in all of these",
         hint: "evaluate with --category all")
     }
     guard !common.isEmpty else {
@@ -129,7 +130,9 @@ public struct Comparison: Sendable {
         Self.line(Self.mean, measure, means) { column in
           let parts = categories.compactMap { $0.draws(of: measure, column) }
           guard parts.count == categories.count else { return nil }
-          return parts[0].indices.map { draw in parts.reduce(0) { $0 + $1[draw] } / Double(parts.count) - (published ?? 0) }
+          return parts[0].indices.map { draw in
+            parts.reduce(0) { $0 + $1[draw] } / Double(parts.count) - (published ?? 0)
+          }
         })
     }
   }
