@@ -37,7 +37,7 @@ extension ParallelTests {
     @Test func numbersThatAreNotFinite() throws {
       try Self.expectFailure(
         ["--learning-rate", "1e30"], code: 70,
-        saying: ["numbers that are not finite, with these images:", "layer ", "\n  rank 0 (", "\n  rank 1 ("])
+        saying: ["numbers that are not finite, with these images:", "layer "])
     }
 
     /// Weights that a network can have, but not a trained one.
