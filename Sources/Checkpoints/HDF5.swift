@@ -505,7 +505,23 @@ extension HDF5Group {
     let space = try check(H5Dget_space(dataset), name, "cannot be read")
     defer { H5Sclose(space) }
     let (shape, count) = try extent(name, space: space, type: type)
+    try requireStorage(of: dataset, name, bytes: count * H5Tget_size(type))
     return try body(dataset, type, shape, count)
+  }
+
+  /// HDF5 reads beyond its own memory where a damaged file has less storage for a dataset than its shape takes, and follows the names of other files.
+  private func requireStorage(of dataset: hid_t, _ name: String, bytes: Int) throws {
+    let creation = try check(H5Dget_create_plist(dataset), name, "cannot be read")
+    defer { H5Pclose(creation) }
+    let layout = H5Pget_layout(creation)
+    guard [H5D_CHUNKED, H5D_CONTIGUOUS, H5D_COMPACT].contains(layout), H5Pget_external_count(creation) <= 0 else {
+      throw failure(name, "lies in other files, which are not read")
+    }
+    let stored = H5Dget_storage_size(dataset)
+    // What nothing was written to has no storage yet.
+    guard layout == H5D_CHUNKED || stored >= bytes || layout == H5D_CONTIGUOUS && stored == 0 else {
+      throw failure(name, "has less storage than its shape takes")
+    }
   }
 
   private func extent(_ name: String, space: hid_t, type: hid_t) throws -> (shape: [Int], count: Int) {

@@ -175,8 +175,9 @@ public final class Evaluator {
         evaluation: outcome.evaluation, images: .init(normal: rows.count - anomalous, anomalous: anomalous),
         scales: "\(options.detector.scales)", score: options.detector.score.rawValue,
         inferenceSecondsPerImage: seconds, peakMemoryBytes: memory, verdicts: verdicts, warnings: warnings)
-      try summary.write(to: "\(options.output)/metrics.json")
       try report(summary, outcome.evaluation, rows, cases).write(to: "\(options.output)/report.html")
+      // Last: where it is, all the others are.
+      try summary.write(to: "\(options.output)/metrics.json")
     }
     warnings.forEach { console.say("warning: \($0)") }
     if let verdicts { console.say(verdicts.description) }
