@@ -138,7 +138,7 @@ let package = Package(
       name: "fuzz-probe",
       dependencies: [
         "Training", "Checkpoints", "TensorFiles", "Imagery", "FileSystem", "Diagnostics", "TestSupport",
-      ], path: "Tests/fuzz-probe", exclude: ["Seeds"]),
+      ], path: "Tests/fuzz-probe"),
     .testTarget(
       name: "TrainingTests",
       dependencies: [

@@ -119,9 +119,15 @@ enum HDF5File {
   ) throws -> Result {
     let (descriptor, source, size) = (file.descriptor, file.path, try file.size())
     guard size > 0 else { throw Failure(.badData, "\(source): the file is empty") }
-    var start = [UInt8](repeating: 0, count: signature.count)
+    var start = [UInt8](repeating: 0, count: signature.count + 1)
     _ = try start.withUnsafeMutableBytes { try file.read(into: $0) }
-    guard start == signature else { throw Failure(.badData, "\(source): not an HDF5 file") }
+    guard start.starts(with: signature) else { throw Failure(.badData, "\(source): not an HDF5 file") }
+    // The superblock's version. What is damaged in older formats has no checksum, and HDF5 crashes at some of it.
+    guard start[signature.count] >= 2 else {
+      throw Failure(
+        .badData, "\(source): in HDF5's oldest format, whose metadata have no checksums",
+        hint: "write it in the latest format (in h5py: libver=\"latest\"), or as .safetensors")
+    }
     return try withHDF5 {
       let root = try open(descriptor, source, size: size)
       defer { try? close(root) }

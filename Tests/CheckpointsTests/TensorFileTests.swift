@@ -47,6 +47,18 @@ import Testing
     }
   }
 
+  @Test func theOldestFormatIsRefused() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/old.h5"
+      var bytes = try hdf5Bytes { try $0.write("a", [Float(1)], shape: [1]) }
+      // The version stands behind the signature.
+      bytes[8] = 0
+      try writeFile(path, bytes: bytes)
+      let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
+      #expect(failure?.code == .badData && failure?.message.contains("oldest format") == true)
+    }
+  }
+
   @Test func filesWithoutWeightsAreFailures() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
