@@ -38,7 +38,7 @@ import Training
       for image in 0..<2 {
         let values = randomNumbers(
           FeatureBuffer.countPerImage(architecture), seed: UInt64(2 * communicator.rank + image))
-        features.copy(from: FloatBuffer(values).pointer, toImage: image)
+        features.copy(from: values, toImage: image)
       }
       let isBroken = communicator.rank == broken
       if isBroken { before(step.parameters, features) }
@@ -101,7 +101,7 @@ import Training
       before: { _, features in
         var values = [Float](repeating: 1, count: FeatureBuffer.countPerImage(Self.architecture))
         values[7] = .nan
-        features.copy(from: FloatBuffer(values).pointer, toImage: 1)
+        features.copy(from: values, toImage: 1)
       })
     #expect(findings.map(\.images) == [[], [1]])
     #expect(findings.allSatisfy { $0.place.hasPrefix("layer bn.") && $0.isUnchanged })
