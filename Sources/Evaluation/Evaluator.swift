@@ -38,10 +38,10 @@ public final class Evaluator {
     self.trained = trained
     do {
       normals = try communicator.agree { try KnownNormals(trained, options.detector) }
-      let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
+      let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
       let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
       try communicator.compareAcrossRanks(names, what: "the test images")
-      images = TestImages(entries, side: trained.side, over: communicator)
+      images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
     } catch {
       trained.team.finish()
       throw error
@@ -75,13 +75,14 @@ public final class Evaluator {
 
   private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
     for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
+    let names = pictureNames(of: images.entries)
     let drawn = Atomic<Int>(0)
     let count = images.own.count
     try team.run(count) { index, _ in
       let image = images.own.lowerBound + index
       let entry = images.entries[image]
       try picture(of: image, map: maps.map(of: image), pictures)
-        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(pictureName(of: entry))")
+        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(names[image])")
       let done = drawn.add(1, ordering: .relaxed).newValue
       console.progress(done, of: count, "picture \(done)/\(count)")
     }
@@ -93,7 +94,7 @@ public final class Evaluator {
   }
 
   private func resized(_ image: Int) throws -> Raster {
-    try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
+    try trained.fit.square(ImageFile.decode(images.entries[image].image.path), side: side)
   }
 
   /// One scale for the whole set.
@@ -198,7 +199,7 @@ public final class Evaluator {
         ("Checkpoint", trained.path), ("SHA-256", try trained.checkpoint.sha256()),
         ("Training", "\(record.step) steps, \(record.producer)"), ("Fingerprint of its images", record.dataFingerprint),
         ("SHA-256 of the teacher", record.teacherHash),
-        ("Test images", options.data + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
+        ("Test images", options.dataName + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
         ("Scored scales", summary.scales), ("Image score", "\(summary.score) of the anomaly map"),
         ("Evaluation", "\(versionText(tool: "rd-eval")), \(Date().formatted(.iso8601))"),
       ], configuration: record.configuration,
@@ -215,9 +216,17 @@ public final class Evaluator {
       "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
   }
 
-  /// The image's own name, with .png behind it where it is of another kind: 001.jpg and 001.png may both be there.
-  private func pictureName(of entry: TestEntry) -> String {
-    let name = entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
-    return name.lowercased().hasSuffix(".png") ? name : name + ".png"
+  /// Each image's own name, with .png behind it where it is of another kind (001.jpg and 001.png may both be there), and with those of its
+  /// folders before it where another image of the kind is called the same.
+  private func pictureNames(of entries: [TestEntry]) -> [String] {
+    func own(_ entry: TestEntry) -> String {
+      entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
+    }
+    let bearers = Dictionary(grouping: entries) { "\($0.kind)/\(own($0))" }
+    return entries.map { entry in
+      let isAlone = bearers["\(entry.kind)/\(own(entry))"]?.count == 1
+      let name = isAlone ? own(entry) : entry.image.relativePath.replacing("/", with: "-")
+      return name.lowercased().hasSuffix(".png") ? name : name + ".png"
+    }
   }
 }
