@@ -43,6 +43,22 @@ extension TrainingConfiguration {
     return configuration
   }
 
+  /// A data set is a folder or a table, or folders of pictures.
+  /// - Throws: `Failure(.configuration)`.
+  func requireOneDataSet() throws {
+    let wrong =
+      switch (normal, anomalous, masks) {
+      case (.some, _, _) where !data.isEmpty: "data and normal are given"
+      case (.some, _, _) where category != nil: "normal and category are given: a folder of images has no categories"
+      case (.some, _, _) where layout != nil: "normal and layout are given"
+      case (nil, .some, _), (nil, _, .some): "anomalous or masks is given, and normal is not"
+      case (_, nil, .some): "masks is given, and anomalous is not"
+      default: nil as String?
+      }
+    guard let wrong else { return }
+    throw Failure(.configuration, wrong, hint: "give --data DIR, or --normal DIR [--anomalous DIR [--masks DIR]]")
+  }
+
   /// Reads the text of a configuration file that stands for itself.
   ///
   /// - Parameters:

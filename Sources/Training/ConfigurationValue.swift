@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Imagery
 import Numerics
 import TOMLKit
 

@@ -104,22 +104,6 @@ import Testing
       #expect(!isFolder(new))
     }
   }
-}
-
-extension Raster {
-  /// A grey picture with each pixel the brightest within a distance along rows and columns.
-  fileprivate func grown(by distance: Int) -> Raster {
-    var result = self
-    for y in 0..<height {
-      for x in 0..<width {
-        let rows = max(y - distance, 0)...min(y + distance, height - 1)
-        let columns = max(x - distance, 0)...min(x + distance, width - 1)
-        result.pixels[y * width + x] =
-          rows.map { row in columns.map { pixels[row * width + $0] }.max() ?? 0 }.max() ?? 0
-      }
-    }
-    return result
-  }
 
   @Test func kindsAndSizesOfDefectsAreChosen() throws {
     try withTemporaryFolder { folder in
@@ -147,5 +131,21 @@ extension Raster {
       let stain = "surface/test/stain/001.png"
       #expect(try bytes(of: "\(folder)/all/\(stain)") == bytes(of: "\(folder)/m/\(stain)"))
     }
+  }
+}
+
+extension Raster {
+  /// A grey picture with each pixel the brightest within a distance along rows and columns.
+  fileprivate func grown(by distance: Int) -> Raster {
+    var result = self
+    for y in 0..<height {
+      for x in 0..<width {
+        let rows = max(y - distance, 0)...min(y + distance, height - 1)
+        let columns = max(x - distance, 0)...min(x + distance, width - 1)
+        result.pixels[y * width + x] =
+          rows.map { row in columns.map { pixels[row * width + $0] }.max() ?? 0 }.max() ?? 0
+      }
+    }
+    return result
   }
 }

@@ -103,7 +103,7 @@ extension ParallelTests {
 
       let model = Array(try Workplace.standardOptions().dropFirst(4))
       for (options, message) in [
-        (["--data", mvtec()] + data, "data and normal are given"),
+        (try ["--data", Workplace.data()] + data, "data and normal are given"),
         (["--anomalous", folder("bad")], "--data is missing"),
         (["--normal", folder("ok"), "--masks", folder("masks")], "masks is given, and anomalous is not"),
         (["--normal", folder("nothing")], "no such folder"),
@@ -112,8 +112,6 @@ extension ParallelTests {
         #expect([64, 65, 78].contains(refused.code) && refused.errors.contains(message), "\(refused.errors)")
       }
     }
-
-    private func mvtec() throws -> String { try Workplace.data() }
 
     @Test func anAuditSaysWhatIsThere() throws {
       let folder = try TemporaryFolder()
