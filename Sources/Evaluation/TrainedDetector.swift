@@ -28,7 +28,7 @@ final class TrainedDetector {
   /// Height and width of maps.
   var side: Int { configuration.imageSize }
 
-  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
@@ -68,6 +68,9 @@ final class TrainedDetector {
     self.configuration = configuration
     self.team = team
   }
+
+  /// The team's threads would not end by themselves.
+  deinit { team.finish() }
 }
 
 extension TrainedDetector {
