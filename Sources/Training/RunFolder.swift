@@ -18,6 +18,9 @@ public struct RunFolder: Sendable {
   /// The images that the run does without.
   var skipped: String { "\(path)/skipped.jsonl" }
   var log: String { "\(path)/log.jsonl" }
+  // The same for other programs.
+  var table: String { "\(path)/log.csv" }
+  var tensorBoard: String { "\(path)/events.out.tfevents" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
 
   /// Whether there may be something to go on from.
