@@ -68,15 +68,6 @@ final class EventLog {
     }
   }
 
-  /// The evaluations that a log tells of, up to a step.
-  /// - Throws: `Failure(.inputOutput)`.
-  static func evaluations(in path: String, upTo step: Int) throws -> [EvaluationEvent] {
-    guard step > 0, isFile(path) else { return [] }
-    return try readFile(path).split(separator: UInt8(ascii: "\n")).compactMap {
-      try? JSONDecoder().decode(EvaluationEvent.self, from: Data($0))
-    }.filter { $0.step <= step }
-  }
-
   func append(_ event: some Encodable) throws {
     guard let record = LogRecord(line: Array(try encoder.encode(Timed(event: event)))) else {
       throw Failure(.internalError, "an event of the log is no object of numbers: \(event)")
