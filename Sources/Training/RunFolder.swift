@@ -26,6 +26,9 @@ public struct RunFolder: Sendable {
   /// The images that the run does without.
   var skipped: String { "\(path)/skipped.jsonl" }
   var log: String { "\(path)/log.jsonl" }
+  // The same for other programs.
+  var table: String { "\(path)/log.csv" }
+  var tensorBoard: String { "\(path)/events.out.tfevents" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
 
   /// The evaluations on the way up to a step that the log tells of.
