@@ -39,10 +39,10 @@ public final class Evaluator {
     let trained = try TrainedDetector(options.detector, over: communicator, console: console)
     self.trained = trained
     normals = try communicator.agree { try KnownNormals(trained, options.detector) }
-    let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
+    let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
     let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
     try communicator.compareAcrossRanks(names, what: "the test images")
-    images = TestImages(entries, side: trained.side, over: communicator)
+    images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
     var pictureNames = PictureNames()
     self.pictureNames = entries.map { entry in
       let name = entry.image.relativePath.split(separator: "/").last ?? ""
@@ -96,7 +96,7 @@ public final class Evaluator {
   }
 
   private func resized(_ image: Int) throws -> Raster {
-    try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
+    try trained.fit.square(ImageFile.decode(images.entries[image].image.path), side: side)
   }
 
   /// One scale for the whole set.
@@ -201,7 +201,7 @@ public final class Evaluator {
         ("Checkpoint", trained.path), ("SHA-256", try trained.checkpoint.sha256()),
         ("Training", "\(record.step) steps, \(record.producer)"), ("Fingerprint of its images", record.dataFingerprint),
         ("SHA-256 of the teacher", record.teacherHash),
-        ("Test images", options.data + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
+        ("Test images", options.dataName + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
         ("Scored scales", summary.scales), ("Image score", "\(summary.score) of the anomaly map"),
         ("Evaluation", "\(versionText(tool: "rd-eval")), \(Date().formatted(.iso8601))"),
       ], configuration: record.configuration,

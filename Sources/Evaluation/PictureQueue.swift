@@ -87,7 +87,7 @@ struct PictureQueue {
       let (path, name) = ("\(path)/\(child)", name.isEmpty ? child : "\(name)/\(child)")
       if isFolder(path) {
         if !isSymbolicLink(path) { places.append(.folder(path: path, name: name)) }
-      } else if MVTecDataSet.isPicture(child) {
+      } else if ImageFile.isPicture(child) {
         places.append(.file(path: path, name: name))
       }
     }

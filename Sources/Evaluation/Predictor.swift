@@ -151,13 +151,14 @@ public final class Predictor {
     prediction.score = detection.score
     prediction.pValue = normals.scores?.pValue(of: detection.score)
     prediction.regions = regions.map {
-      Prediction.Region($0, side: side, width: picture.width, height: picture.height)
+      Prediction.Region($0, side: side, width: picture.width, height: picture.height, fit: trained.fit)
     }
     if let output = options.output {
       let path = "\(output)/\(entry.name)"
       try makeFolder(folder(of: path))
       try pictures.verdict(
-        image: picture, map: detection.map, side: side, regions: mask, extent: extent, isAnomalous: isAnomalous
+        image: trained.fit.whole(picture), map: detection.map, side: side, regions: mask, extent: extent,
+        isAnomalous: isAnomalous
       )
       .writePNG(to: path)
       prediction.overlay = path

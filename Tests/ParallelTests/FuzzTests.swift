@@ -20,6 +20,9 @@ extension ParallelTests {
       ("teacher", "", [], 1000), ("configuration", "", [], 1000),
       ("picture", "ImageryTests/Fixtures/codecs", [".png"], 2000),
       ("picture", "ImageryTests/Fixtures/codecs", [".jpg"], 2000),
+      ("picture", "ImageryTests/Fixtures/codecs", [".tif"], 2000),
+      ("picture", "ImageryTests/Fixtures/codecs", [".bmp"], 2000),
+      ("picture", "ImageryTests/Fixtures/codecs", [".webp"], 2000),
     ])
     func everyFileIsReadOrRefused(reader: String, folder: String, endings: [String], sample: Int) throws {
       let files = folder.isEmpty ? [] : try Self.files(folder, endings)

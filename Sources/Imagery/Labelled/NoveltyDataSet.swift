@@ -29,7 +29,7 @@ public enum NoveltyDataSet {
           ?? "the classes are \(source.classes.joined(separator: ", "))")
     }
     // Names become folders; "good" among the test folders is what is normal.
-    for name in source.classes where [MVTecDataSet.normalKind, ".", "..", ""].contains(name) || name.contains("/") {
+    for name in source.classes where [DataSet.normalKind, ".", "..", ""].contains(name) || name.contains("/") {
       throw Failure(
         .badData, "a class is called \"\(name)\", which cannot be the name of a kind of anomaly", hint: "rename it")
     }
@@ -63,7 +63,7 @@ public enum NoveltyDataSet {
       try makeFolder("\(root)/train/good")
       for picture in parts.training[label] { try write(picture, into: "\(root)/train/good") }
       for (other, kind) in source.classes.enumerated() where !parts.test[other].isEmpty {
-        let part = "\(root)/test/\(other == label ? MVTecDataSet.normalKind : kind)"
+        let part = "\(root)/test/\(other == label ? DataSet.normalKind : kind)"
         try makeFolder(part)
         for picture in parts.test[other] { try write(picture, into: part) }
       }
