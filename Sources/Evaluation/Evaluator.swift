@@ -192,7 +192,7 @@ public final class Evaluator {
     let record = trained.record
     let model = trained.detector.architecture.model
     return EvaluationReport(
-      summary: summary, evaluation: evaluation, images: rows, lossHistory: record.lossHistory,
+      summary: summary, evaluation: evaluation, images: rows, training: try trained.trainingCurves(),
       cases: cases,
       provenance: [
         ("Checkpoint", trained.path), ("SHA-256", try trained.checkpoint.sha256()),

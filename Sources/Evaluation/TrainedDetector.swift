@@ -4,8 +4,10 @@ import Diagnostics
 import Distillation
 import FileSystem
 import Jobs
+import Metrics
 import Network
 import Numerics
+import Reports
 import Scoring
 import TensorFiles
 import Training
@@ -68,13 +70,32 @@ final class TrainedDetector {
   }
 }
 
+extension TrainedDetector {
+  /// How the training went up to the checkpoint, by its losses and by the run's log where that is there.
+  /// - Throws: `Failure(.inputOutput)`.
+  func trainingCurves() throws -> TrainingCurves {
+    let events = try RunFolder(ofCheckpoint: path)?.evaluations(upTo: record.step) ?? []
+    func points(_ value: (EvaluationEvent) -> Double?) -> [CurvePoint] {
+      events.compactMap { event in value(event).map { CurvePoint(x: Double(event.step), y: $0) } }
+    }
+    return TrainingCurves(
+      losses: record.lossHistory, heldOutLoss: points(\.validationLoss),
+      measures: [
+        .init(name: "Image AUROC", points: points(\.imageAUROC)),
+        .init(name: "Pixel AUROC", points: points(\.pixelAUROC)),
+        .init(name: "AUPRO", points: points(\.aupro)),
+      ])
+  }
+}
+
 /// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
 private func openCheckpoint(
   _ path: String, withTeacher: Bool, console: Console
 ) throws -> (CheckpointFile, String) {
   guard isFolder(path) else { return (try CheckpointFile(path: path), path) }
-  let folder = RunFolder(path).checkpoints
-  let store = CheckpointStore(storage: FolderStorage(isFolder(folder) ? folder : path)) {
+  let own = RunFolder(path).checkpoints
+  let folder = isFolder(own) ? own : path
+  let store = CheckpointStore(storage: FolderStorage(folder)) {
     console.say("warning: \($0.name): \($0.reason)")
   }
   guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
@@ -82,7 +103,7 @@ private func openCheckpoint(
       .badData, "\(path): holds no checkpoint",
       hint: "give the folder that rd-train wrote to (--output), or a checkpoint")
   }
-  return (newest.checkpoint, newest.name)
+  return (newest.checkpoint, "\(folder)/\(newest.name)")
 }
 
 /// The teacher that a checkpoint was trained with: its own copy, or the file that is given.

@@ -11,7 +11,7 @@ extension EvaluationReport {
       (id: "defects", title: "Kinds of defects", content: defectTable),
       (id: "images", title: "Images", content: gallery),
     ]
-    if let trainingCurve { sections.append((id: "training", title: "Training", content: charts([trainingCurve]))) }
+    if !trainingCharts.isEmpty { sections.append((id: "training", title: "Training", content: charts(trainingCharts))) }
     sections += [
       (id: "time", title: "Time and memory", content: facts(times)),
       (id: "provenance", title: "Provenance", content: provenanceSection),
@@ -182,8 +182,14 @@ extension EvaluationReport {
     ].compactMap { $0 }
   }
 
-  private var trainingCurve: Chart? {
-    let losses = lossHistory.filter(\.isFinite)
+  // MARK: Training
+
+  private var trainingCharts: [Chart] {
+    [lossChart].compactMap { $0 } + training.measures.filter { $0.points.count > 1 }.enumerated().map(measureChart)
+  }
+
+  private var lossChart: Chart? {
+    let losses = training.losses.filter(\.isFinite)
     guard losses.count > 1, let last = losses.last else { return nil }
     // Means of some steps each, as many as the chart has room for.
     let width = (losses.count + 199) / 200
@@ -191,14 +197,30 @@ extension EvaluationReport {
       let part = losses[start..<min(start + width, losses.count)]
       return CurvePoint(x: Double(start + 1) + Double(part.count - 1) / 2, y: part.reduce(0, +) / Double(part.count))
     }
-    let highest = points.map(\.y).max() ?? 1
+    let heldOut = training.heldOutLoss
+    let highest = (points + heldOut).map(\.y).max() ?? 1
+    var texts = [String(format: "From %.3f in the first step to %.3f in step \(losses.count).", losses[0], last)]
+    if width > 1 { texts.append("Each point is the mean of \(width) steps.") }
+    if let end = heldOut.last { texts.append(String(format: "On held-out normal images %.3f at the end.", end.y)) }
     return Chart(
-      id: "loss", title: "Training loss",
-      description: String(format: "From %.3f in the first step to %.3f in step \(losses.count).", losses[0], last)
-        + (width > 1 ? " Each point is the mean of \(width) steps." : ""),
+      id: "loss", title: "Training loss", description: texts.joined(separator: " "),
       x: .init(label: "step", range: 0...Double(losses.count)),
       y: .init(label: "loss", range: 0...(highest > 0 ? highest * 1.05 : 1)),
-      series: [.init(name: "loss", color: .line, shape: .curve(points))])
+      series: [.init(name: "training images", color: .line, shape: .curve(points))]
+        + (heldOut.count > 1 ? [.init(name: "held-out normal images", color: .dashes, shape: .curve(heldOut))] : []))
+  }
+
+  private func measureChart(_ number: Int, _ measure: TrainingCurves.Measure) -> Chart {
+    let values = measure.points.map(\.y)
+    let lowest = ((values.min() ?? 0) * 10).rounded(.down) / 10
+    let best = measure.points.max { $0.y < $1.y }
+    return Chart(
+      id: "measure-\(number)", title: "\(measure.name) on the way",
+      description: "\(measure.points.count) evaluations during training; the best, "
+        + "\(inPercent(best?.y)) %, after step \(Int(best?.x ?? 0)).",
+      x: .init(label: "step", range: 0...Double(training.losses.count)),
+      y: .init(label: measure.name, range: min(lowest, 0.9)...1),
+      series: [.init(name: measure.name, color: .line, shape: .curve(measure.points))])
   }
 
   // MARK: Pictures

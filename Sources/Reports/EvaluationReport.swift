@@ -37,8 +37,7 @@ public struct EvaluationReport: Sendable {
   public var evaluation: Evaluation
   /// All images of the test set.
   public var images: [ScoreTable.Row]
-  /// The loss of each training step.
-  public var lossHistory: [Double]
+  public var training: TrainingCurves
   /// Pictures of the images that `Gallery` chose, by their numbers.
   public var cases: [Int: Case]
   /// Where the numbers come from: names with what they stand for.
@@ -50,13 +49,13 @@ public struct EvaluationReport: Sendable {
 
   public init(
     summary: EvaluationSummary, evaluation: Evaluation, images: [ScoreTable.Row],
-    lossHistory: [Double], cases: [Int: Case], provenance: [(name: String, value: String)], configuration: String,
+    training: TrainingCurves, cases: [Int: Case], provenance: [(name: String, value: String)], configuration: String,
     machine: [(name: String, value: String)]
   ) {
     self.summary = summary
     self.evaluation = evaluation
     self.images = images
-    self.lossHistory = lossHistory
+    self.training = training
     self.cases = cases
     self.provenance = provenance
     self.configuration = configuration
@@ -66,6 +65,32 @@ public struct EvaluationReport: Sendable {
   /// Writes the page, which is there whole or not at all.
   /// - Throws: `Failure` of `.inputOutput`.
   public func write(to path: String) throws { try writeFile(path, bytes: Array(html.utf8)) }
+}
+
+/// How a training went, by its steps.
+public struct TrainingCurves: Sendable {
+  /// A measure of the test images, from 0 to 1, after some of the steps.
+  public struct Measure: Sendable {
+    let name: String
+    let points: [CurvePoint]
+
+    public init(name: String, points: [CurvePoint]) {
+      self.name = name
+      self.points = points
+    }
+  }
+
+  /// Of each step.
+  var losses: [Double]
+  /// The loss of normal images that were not trained with, after some of the steps.
+  var heldOutLoss: [CurvePoint]
+  var measures: [Measure]
+
+  public init(losses: [Double], heldOutLoss: [CurvePoint] = [], measures: [Measure] = []) {
+    self.losses = losses
+    self.heldOutLoss = heldOutLoss
+    self.measures = measures
+  }
 }
 
 /// The images of a test set that tell most about a detector, as numbers of images.

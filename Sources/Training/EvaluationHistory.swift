@@ -1,18 +1,18 @@
 import Diagnostics
 
 /// What an evaluation on the way found, as a line of `log.jsonl` says it.
-struct EvaluationEvent: Codable, Equatable {
+public struct EvaluationEvent: Codable, Equatable {
   /// Steps done.
-  let step: Int
+  public let step: Int
   /// The epoch of the last of them, counted from 1.
-  let epoch: Int
+  public let epoch: Int
   /// The mean loss of the held-out normal images; nil where there are none.
-  let validationLoss: Double?
+  public let validationLoss: Double?
   // Of the test images; nil where there are none.
-  let imageAUROC: Double?
-  let pixelAUROC: Double?
-  let aupro: Double?
-  let evaluationSeconds: Double
+  public let imageAUROC: Double?
+  public let pixelAUROC: Double?
+  public let aupro: Double?
+  public let evaluationSeconds: Double
 
   private enum CodingKeys: String, CodingKey {
     case step, epoch, aupro

@@ -59,15 +59,6 @@ final class EventLog {
     size = kept.count
   }
 
-  /// The evaluations that a log tells of, up to a step.
-  /// - Throws: `Failure(.inputOutput)`.
-  static func evaluations(in path: String, upTo step: Int) throws -> [EvaluationEvent] {
-    guard step > 0, isFile(path) else { return [] }
-    return try readFile(path).split(separator: UInt8(ascii: "\n")).compactMap {
-      try? JSONDecoder().decode(EvaluationEvent.self, from: Data($0))
-    }.filter { $0.step <= step }
-  }
-
   func append(_ event: some Encodable) throws {
     waiting += try encoder.encode(event) + [UInt8(ascii: "\n")]
     do {

@@ -2,6 +2,7 @@ import Checkpoints
 import Collectives
 import Diagnostics
 import FileSystem
+import Foundation
 import Glibc
 import Jobs
 
@@ -11,6 +12,13 @@ public struct RunFolder: Sendable {
 
   public init(_ path: String) { self.path = path }
 
+  /// The run that a checkpoint is of; nil where it does not lie in a run's folder.
+  public init?(ofCheckpoint path: String) {
+    let place = folder(of: path)
+    self.init(folder(of: place))
+    guard place == checkpoints || place == best else { return nil }
+  }
+
   public var checkpoints: String { "\(path)/checkpoints" }
   /// The checkpoint of the best evaluation, and the one that was the best before.
   public var best: String { "\(path)/best" }
@@ -19,6 +27,15 @@ public struct RunFolder: Sendable {
   var skipped: String { "\(path)/skipped.jsonl" }
   var log: String { "\(path)/log.jsonl" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
+
+  /// The evaluations on the way up to a step that the log tells of.
+  /// - Throws: `Failure(.inputOutput)`.
+  public func evaluations(upTo step: Int) throws -> [EvaluationEvent] {
+    guard step > 0, isFile(log) else { return [] }
+    return try readFile(log).split(separator: UInt8(ascii: "\n")).compactMap {
+      try? JSONDecoder().decode(EvaluationEvent.self, from: Data($0))
+    }.filter { $0.step <= step }
+  }
 
   /// Whether there may be something to go on from.
   var hasCheckpoints: Bool {

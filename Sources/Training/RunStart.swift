@@ -68,7 +68,7 @@ struct RunStart {
     }
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
     let evaluations = try communicator.agree {
-      communicator.rank == 0 ? try EventLog.evaluations(in: run.log, upTo: losses.count) : []
+      communicator.rank == 0 ? try run.evaluations(upTo: losses.count) : []
     }
     let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)

@@ -30,6 +30,16 @@ extension ParallelTests {
       "--validation-fraction", "0.25", "--max-steps", "9", "--epochs", "9", "--learning-rate", "0.1",
     ]
 
+    @Test func theReportShowsWhatTheyFound() throws {
+      let folder = try TemporaryFolder()
+      let options = ["--evaluate-every", "1 steps", "--evaluation-data", try Workplace.data()] + Self.options
+      let outcome = try Workplace.train(options + ["--max-steps", "2"], output: folder("run"))
+      try #require(outcome.code == 0, "\(outcome.errors)")
+      let report = try Evaluating.evaluated(folder("run")).report
+      for title in ["Image AUROC", "Pixel AUROC", "AUPRO"] { #expect(report.contains(">\(title) on the way</h3>")) }
+      #expect(report.contains("held-out normal images"))
+    }
+
     @Test func evaluationsChangeNoBit() throws {
       let expected = try Workplace.stepwise()
       let options = [
@@ -97,6 +107,29 @@ extension ParallelTests {
       #expect(outcome.code == 0, "\(outcome.errors)")
       #expect(try TrainedRun(folder("early []"), outcome).hashes[9] == TrainedRun(folder("whole"), whole).hashes[9])
       #expect(try Self.events(folder("early []")) == events)
+    }
+
+    /// Of so many test images that a signal after the step arrives while they are scored.
+    @Test func anEvaluationThatIsStoppedIsDoneAgain() throws {
+      let folder = try TemporaryFolder()
+      let test = folder("data/surface/test")
+      try FileManager.default.createDirectory(atPath: folder("data/surface"), withIntermediateDirectories: true)
+      try FileManager.default.copyItem(atPath: Workplace.data() + "/surface/test", toPath: test)
+      for number in 100..<400 {
+        try FileManager.default.createSymbolicLink(atPath: "\(test)/good/\(number).png", withDestinationPath: "000.png")
+      }
+      let options = ["--evaluate-every", "1 steps", "--evaluation-data", folder("data"), "--max-steps", "1"]
+      let tool = try Workplace.start(options, output: folder("run"), ranks: 2)
+      try tool.waits(toSay: "step 1/1 epoch ")
+      try #require(kill(try tool.processIdentifier(ofRank: 1), SIGTERM) == 0)
+      let stopped = try tool.wait()
+      #expect(stopped.code == 75 && stopped.count(of: "stopped by SIGTERM") == 1, "\(stopped.errors)")
+      #expect(try TrainedRun(folder("run"), stopped).hashes.keys.sorted() == [1])
+      #expect(try Self.events(folder("run")).isEmpty)
+
+      let resumed = try Workplace.train(options, output: folder("run"))
+      #expect(resumed.code == 0, "\(resumed.errors)")
+      #expect(try Self.events(folder("run")).map(\.step) == [1])
     }
 
     @Test func whatCannotBeEvaluatedIsSaidAtOnce() throws {

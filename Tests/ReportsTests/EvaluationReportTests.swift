@@ -36,7 +36,13 @@ import Testing
         verdicts: VerdictSummary(
           threshold, images: scores.map { ImageResult(score: $0, defect: $1, referenceArea: nil) }),
         warnings: (0..<30).map { "\(name) \($0)" }),
-      evaluation: evaluation, images: rows, lossHistory: [1.5, 0.7, .nan, 0.5],
+      evaluation: evaluation, images: rows,
+      training: TrainingCurves(
+        losses: [1.5, 0.7, .nan, 0.5], heldOutLoss: [CurvePoint(x: 2, y: 0.9), CurvePoint(x: 4, y: 0.6)],
+        measures: [
+          .init(name: "Image AUROC", points: [CurvePoint(x: 2, y: 0.5), CurvePoint(x: 4, y: 0.75)]),
+          .init(name: "AUPRO", points: [CurvePoint(x: 4, y: 0.75)]),
+        ]),
       cases: Dictionary(uniqueKeysWithValues: cases.enumerated().map { ($0, $1) }),
       provenance: [("Checkpoint", name)], configuration: name, machine: [("Ranks", name)])
   }
@@ -107,7 +113,12 @@ import Testing
     let page = Page(html)
     // Three pictures of a defect, two of a normal image.
     #expect(page.count("img") == 3 * 3 + 2 * 2 && page.values(of: "alt").count { !$0.isEmpty } == 13)
-    #expect(page.count("svg") == 5 && page.count("desc") == 5)
+    #expect(page.count("svg") == 6 && page.count("desc") == 6)
+    // Of a single evaluation there is no curve.
+    #expect(
+      html.contains("held-out normal images") && html.contains("Image AUROC on the way")
+        && !html.contains("AUPRO on the way"))
+    #expect(html.contains("2 evaluations during training; the best, 75.0 %, after step 4."))
     #expect(html.contains("and 10 more") && html.contains(">false alarm<") && html.contains(">missed<"))
     #expect(html.contains("defects found: 2 of 3"))
     // Values and their ranges are written alike.
@@ -122,7 +133,7 @@ import Testing
       images: report.images.map { ScoredImage(score: $0.score, defect: nil, map: [0], mask: nil) }, width: 1, height: 1)
     report.summary.metrics = report.evaluation.overall
     report.summary.perDefect = [:]
-    report.lossHistory = []
+    report.training = TrainingCurves(losses: [])
     report.cases = [:]
     let html = report.html
     #expect(html.contains("There are no anomalous images.") && html.contains("–"))

@@ -4,7 +4,7 @@ import Metrics
 /// A chart as SVG inside HTML. Its colors are the page's, so that it goes light and dark with it.
 struct Chart {
   /// The classes of the page's style that give a series its color.
-  enum Color: String { case normal, anomalous, line }
+  enum Color: String { case normal, anomalous, line, dashes }
 
   enum Shape {
     /// Points joined by lines.

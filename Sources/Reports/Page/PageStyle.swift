@@ -50,13 +50,13 @@ extension HTML {
       .mark { stroke: var(--ink); stroke-dasharray: 4 3; }
       .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
       .curve.normal, .curve.line { stroke: var(--normal); }
-      .curve.anomalous { stroke: var(--anomalous); stroke-dasharray: 7 3; }
+      .curve.anomalous, .curve.dashes { stroke: var(--anomalous); stroke-dasharray: 7 3; }
       .bar.normal { fill: var(--normal); fill-opacity: .55; stroke: var(--normal); }
       .bar.anomalous { fill: var(--anomalous); fill-opacity: .45; stroke: var(--anomalous); }
       .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1.25rem; padding: 0; margin: .2rem 0 .4rem; font-size: .9rem; }
       .legend li::before { content: ""; display: inline-block; width: 1.4em; margin-right: .45em; vertical-align: .25em; border-top: 3px solid; }
-      .legend .normal::before { border-color: var(--normal); }
-      .legend .anomalous::before { border-color: var(--anomalous); border-top-style: dashed; }
+      .legend .normal::before, .legend .line::before { border-color: var(--normal); }
+      .legend .anomalous::before, .legend .dashes::before { border-color: var(--anomalous); border-top-style: dashed; }
       .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: .6rem; background: var(--card); }
       table { border-collapse: collapse; width: 100%; font-size: .93rem; font-variant-numeric: tabular-nums; }
       caption { text-align: left; color: var(--soft); padding: .7rem .9rem .3rem; font-size: .87rem; }
