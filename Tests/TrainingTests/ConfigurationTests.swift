@@ -290,7 +290,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         "run.toml:7: unknown key 'image-size'; did you mean 'image_size'?",
         "run.toml:8: image_size = 100: must be a multiple of 32, from 32 to 16384",
         "run.toml:9: epochs = \"ten\": must be a whole number, at least 1",
-        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50 or wide_resnet50_2; "
+        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50, wide_resnet50_2 or efficientnet_lite0; "
           + "did you mean resnet18?",
         "run.toml:11: unknown table 'model': all keys stand at the top level, without tables",
       ])
