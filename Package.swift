@@ -144,7 +144,8 @@ let package = Package(
       dependencies: [
         "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Jobs", "Diagnostics", "rd-train",
         "training-probe", "TestSupport",
-      ]),
+      ],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [

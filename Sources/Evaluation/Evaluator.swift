@@ -25,6 +25,8 @@ public final class Evaluator {
   private let trained: TrainedDetector
   private let normals: KnownNormals
   private let images: TestImages
+  /// Below `maps/`.
+  private let pictureNames: [String]
   private var team: ThreadTeam { trained.team }
   private var side: Int { images.side }
 
@@ -36,26 +38,28 @@ public final class Evaluator {
     self.console = console
     let trained = try TrainedDetector(options.detector, over: communicator, console: console)
     self.trained = trained
-    do {
-      normals = try communicator.agree { try KnownNormals(trained, options.detector) }
-      let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
-      let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
-      try communicator.compareAcrossRanks(names, what: "the test images")
-      images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
-    } catch {
-      trained.team.finish()
-      throw error
+    normals = try communicator.agree { try KnownNormals(trained, options.detector) }
+    let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
+    let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
+    try communicator.compareAcrossRanks(names, what: "the test images")
+    images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
+    var pictureNames = PictureNames()
+    self.pictureNames = entries.map { entry in
+      let name = entry.image.relativePath.split(separator: "/").last ?? ""
+      return pictureNames.png(for: "\(entry.kind)/\(name)")
     }
   }
 
-  /// Writes `metrics.json`, `scores.csv`, `report.html`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective, and once.
+  /// Writes `metrics.json`, `scores.csv`, `report.html`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective.
   /// - Returns: the metrics, on every rank the same.
   /// - Throws: on all ranks the same `Failure`, after which no scratch file is left.
   @discardableResult
   public func evaluate() throws -> Evaluation {
-    defer { team.finish() }
     let maps = try communicator.agree {
       try makeFolder("\(options.output)/maps")
+      // What stands there of an earlier evaluation is no longer whole.
+      let metrics = "\(options.output)/metrics.json"
+      if communicator.rank == 0, isFile(metrics) { try removeFile(metrics) }
       return try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator)
     }
     let outcome = try TestScoring(images, trained.extractor, trained.detector, over: communicator, console: console)
@@ -75,14 +79,12 @@ public final class Evaluator {
 
   private func drawOwnImages(_ maps: MapScratch, _ pictures: ResultPictures) throws {
     for kind in Set(images.entries[images.own].map(\.kind)) { try makeFolder("\(options.output)/maps/\(kind)") }
-    let names = pictureNames(of: images.entries)
     let drawn = Atomic<Int>(0)
     let count = images.own.count
     try team.run(count) { index, _ in
       let image = images.own.lowerBound + index
-      let entry = images.entries[image]
       try picture(of: image, map: maps.map(of: image), pictures)
-        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(names[image])")
+        .writePNG(to: "\(options.output)/maps/\(pictureNames[image])")
       let done = drawn.add(1, ordering: .relaxed).newValue
       console.progress(done, of: count, "picture \(done)/\(count)")
     }
@@ -214,19 +216,5 @@ public final class Evaluator {
     func shown(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
     return
       "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
-  }
-
-  /// Each image's own name, with .png behind it where it is of another kind (001.jpg and 001.png may both be there), and with those of its
-  /// folders before it where another image of the kind is called the same.
-  private func pictureNames(of entries: [TestEntry]) -> [String] {
-    func own(_ entry: TestEntry) -> String {
-      entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
-    }
-    let bearers = Dictionary(grouping: entries) { "\($0.kind)/\(own($0))" }
-    return entries.map { entry in
-      let isAlone = bearers["\(entry.kind)/\(own(entry))"]?.count == 1
-      let name = isAlone ? own(entry) : entry.image.relativePath.replacing("/", with: "-")
-      return name.lowercased().hasSuffix(".png") ? name : name + ".png"
-    }
   }
 }

@@ -30,7 +30,7 @@ final class TrainedDetector {
   var side: Int { configuration.imageSize }
   var fit: ImageFit { configuration.fit }
 
-  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
@@ -70,6 +70,9 @@ final class TrainedDetector {
     self.configuration = configuration
     self.team = team
   }
+
+  /// The team's threads would not end by themselves.
+  deinit { team.finish() }
 }
 
 extension TrainedDetector {

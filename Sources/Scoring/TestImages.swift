@@ -54,6 +54,21 @@ package struct TestImages: Sendable {
     }
   }
 
+  /// Reads this rank's images and their masks, so that a bad one is found before anything depends on it.
+  /// - Parameter progress: told how many of them were read, and may stop it.
+  /// - Throws: `Failure` that names an image or a mask that cannot be read, and what `progress` throws.
+  package func requireReadable(on team: ThreadTeam, progress: (_ done: Int, _ total: Int) throws -> Void) throws {
+    let step = FeatureExtractor.imagesAtATime
+    for start in stride(from: own.lowerBound, to: own.upperBound, by: step) {
+      let count = min(step, own.upperBound - start)
+      try team.run(count) { index, _ in
+        _ = try ImageFile.decode(entries[start + index].image.path)
+        _ = try mask(of: start + index)
+      }
+      try progress(start + count - own.lowerBound, own.count)
+    }
+  }
+
   package func result(of image: Int, _ finding: ImageFinding) -> ImageResult {
     let entry = entries[image]
     return ImageResult(

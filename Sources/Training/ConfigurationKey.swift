@@ -33,6 +33,8 @@ extension TrainingConfiguration {
     case evaluationData = "evaluation_data"
     case bestBy = "best_by"
     case earlyStop = "early_stop"
+    case metricsFile = "metrics_file"
+    case trace
 
     /// The command-line option of the same meaning.
     public var option: String { "--" + rawValue.replacing("_", with: "-") }
@@ -66,6 +68,7 @@ extension TrainingConfiguration.Key {
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: "Evaluation on the way"
+    case .metricsFile, .trace: "Logs"
     }
   }
 
@@ -80,7 +83,7 @@ extension TrainingConfiguration.Key {
     case .skipUnreadable, .output, .teacher, .preset, .epochs, .maxSteps: false
     case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
-    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: false
+    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop, .metricsFile, .trace: false
     }
   }
 
@@ -217,6 +220,15 @@ extension TrainingConfiguration.Key {
     case .earlyStop:
       Setting(
         \.earlyStop, "end after this many evaluations without a better one", count, otherwise: "never", valid: isCount)
+    case .metricsFile:
+      Setting(
+        \.metricsFile, "file for step, loss, speed and the newest checkpoint's age, in Prometheus's text format",
+        "a file",
+        otherwise: "none", valid: { !$0.isEmpty })
+    case .trace:
+      Setting(
+        \.trace, "file for a trace of the first steps on every rank, which Perfetto shows", "a file", otherwise: "none",
+        valid: { !$0.isEmpty })
     }
   }
 }

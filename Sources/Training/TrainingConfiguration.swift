@@ -91,6 +91,13 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Training ends after so many evaluations without a better one; nil for never.
   public var earlyStop: Int?
 
+  // MARK: Logs
+
+  /// Where the state of the run is written, in Prometheus's text format; nil for nowhere. Of several categories each has a file of its own.
+  public var metricsFile: String?
+  /// Where a trace of the first steps is written; nil for nowhere. Of several categories each has a file of its own.
+  public var trace: String?
+
   /// The paper's settings for this data set, teacher and output folder.
   public init(data: String, teacher: String, output: String) {
     self.data = data

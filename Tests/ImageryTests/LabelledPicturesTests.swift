@@ -137,6 +137,9 @@ import Testing
       #expect(failure(["0"], to: "\(folder)/source")?.message.contains("not empty") == true)
       // Of class 1 there is no picture.
       #expect(failure(["1"], to: "\(folder)/out")?.code == .badData)
+      // Class 0 was written before that was found.
+      #expect(failure(["0", "1"], to: "\(folder)/out/")?.code == .badData)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["source"])
     }
   }
 }

@@ -91,6 +91,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.evaluationData = "tests"
     expected.bestBy = .pixelAUROC
     expected.earlyStop = 3
+    expected.metricsFile = "m.prom"
+    expected.trace = "t.json"
     let written = try TrainingConfiguration(
       toml: """
         data = "my data"
@@ -134,6 +136,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         evaluation_data = "tests"
         best_by = "pixel_auroc"
         early_stop = 3
+        metrics_file = "m.prom"
+        trace = "t.json"
         """, file: "run.toml")
     #expect(written == expected)
 
@@ -149,7 +153,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
       .embedTeacher: "false",
       .statistics: "checkpoint", .evaluateEvery: "7 steps", .evaluationData: "tests", .bestBy: "pixel_auroc",
-      .earlyStop: "3",
+      .earlyStop: "3", .metricsFile: "m.prom", .trace: "t.json",
     ]
     // Folders of images take the place of a data set.
     let folders: [TrainingConfiguration.Key: String] = [
@@ -243,7 +247,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
     "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
     "validation_fraction = 1", "evaluate_every = 0", "evaluate_every = 'never'",
-    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "validation_fraction = -0.1", "category = ''",
+    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "metrics_file = ''", "trace = ''",
+    "validation_fraction = -0.1", "category = ''",
     "category = 'a,,b'", "category = 'a, a'",
     "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
@@ -285,7 +290,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         "run.toml:7: unknown key 'image-size'; did you mean 'image_size'?",
         "run.toml:8: image_size = 100: must be a multiple of 32, from 32 to 16384",
         "run.toml:9: epochs = \"ten\": must be a whole number, at least 1",
-        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50 or wide_resnet50_2; "
+        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50, wide_resnet50_2 or efficientnet_lite0; "
           + "did you mean resnet18?",
         "run.toml:11: unknown table 'model': all keys stand at the top level, without tables",
       ])
@@ -362,7 +367,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
       "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'\n"
-        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2")
+        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2\nmetrics_file = 'm'\n"
+        + "trace = 't'")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -392,6 +398,40 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     for key in TrainingConfiguration.Key.allCases { #expect(optional.contains("\n\(key.rawValue) = "), "\(key)") }
     let full = try TrainingConfiguration(toml: optional, file: "rd-train.toml")
     #expect(full.model == expected.model)
+  }
+
+  @Test func theShortExamplesAreRight() throws {
+    let folder = package.appendingPathComponent("docs/examples")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".toml") }
+    #expect(names.count == 3)
+    for name in names {
+      let example = try TrainingConfiguration.resolve(file: folder.appendingPathComponent(name).path)
+      #expect(example.preset == .reference && example.imageSize == 256)
+    }
+  }
+
+  @Test func everyValueSaysWhereItComesFrom() throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).toml").path
+    try Data((required + "\npreset = 'paper'\nepochs = 5\nloss = 'flattened'\n").utf8).write(
+      to: URL(fileURLWithPath: file))
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
+      file: file, options: [.epochs: "7", .seed: "3"])
+    let text = configuration.toml(origins: origins)
+    let lines = text.split(separator: "\n").map { String($0.replacing(/\ +#\ /, with: " # ")) }
+    for expected in [
+      "data = \"d\" # \(file):1", "epochs = 7 # --epochs", "seed = 3 # --seed", "preset = \"paper\" # \(file):5",
+      "loss = \"flattened\" # \(file):7", "fusion = \"convolution\" # preset paper", "batch_size = 16 # default",
+      "# max_steps is not set: no limit # default",
+    ] { #expect(lines.contains(expected), "\(expected)") }
+    #expect(lines.count == TrainingConfiguration.Key.allCases.count)
+    #expect(try TrainingConfiguration(toml: text, file: "printed") == configuration.resolved)
+  }
+
+  /// `scripts/reference` writes it anew.
+  @Test func theReferenceIsWhatTheCodeSays() throws {
+    let file = package.appendingPathComponent("docs/configuration.md")
+    #expect(try String(contentsOf: file, encoding: .utf8) == TrainingConfiguration.reference)
   }
 
   // MARK: Checkpoints
@@ -440,6 +480,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.evaluationData = "d2"
     other.bestBy = .aupro
     other.earlyStop = 1
+    other.metricsFile = "m"
+    other.trace = "t"
     #expect(one.checkpointText == other.checkpointText)
     #expect(one.compatibility(with: other).isEmpty)
   }
@@ -587,6 +629,8 @@ extension TrainingConfiguration {
     configuration.evaluationData = maybe(path())
     configuration.bestBy = Criterion.allCases.randomElement(using: &random) ?? .aupro
     configuration.earlyStop = maybe(count())
+    configuration.metricsFile = maybe(path())
+    configuration.trace = maybe(path())
     return configuration
   }
 }

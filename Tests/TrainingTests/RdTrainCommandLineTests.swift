@@ -71,6 +71,19 @@ import Training
     #expect(outcome.code == 0 && outcome.output == "rd-train 0.1.0\n")
   }
 
+  @Test(arguments: [nil, 2])
+  func theConfigurationIsPrintedAndNothingDone(ranks: Int?) throws {
+    guard ranks == nil || ToolProcess.hasMPI else { return }
+    let folder = try TemporaryFolder()
+    let outcome = try run(["--epochs", "7", "--print-config"], file: Self.requiredFile, ranks: ranks, in: folder)
+    #expect(outcome.code == 0 && outcome.errors.isEmpty)
+    for line in [/data = "d" +# rd-train.toml:1\n/, /epochs = 7 +# --epochs\n/, /seed = 111 +# default\n/] {
+      #expect(outcome.output.matches(of: line).count == 1)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rd-train.toml"])
+    #expect(try run(["--print-config"]).code == 64)
+  }
+
   // MARK: What is not
 
   @Test func withoutAnythingItSaysWhatItNeeds() throws {

@@ -33,11 +33,16 @@ public enum NoveltyDataSet {
       throw Failure(
         .badData, "a class is called \"\(name)\", which cannot be the name of a kind of anomaly", hint: "rename it")
     }
-    try makeFolder(folder)
-    guard try namesInFolder(folder).isEmpty else {
-      throw Failure(.usage, "\(folder): the folder is not empty", hint: "choose another one, or empty it")
+    try writeFolder(folder) { folder in
+      try write(source, of: chosen, limit: limit, into: folder, progress: progress)
     }
+    return chosen
+  }
 
+  private static func write(
+    _ source: LabelledPictures, of chosen: [String], limit: Int?, into folder: String,
+    progress: (_ done: Int, _ total: Int) -> Void
+  ) throws {
     let parts = split(source, limit: limit)
     var written: [Int: String] = [:]
     func write(_ picture: Int, into part: String) throws {
@@ -64,7 +69,6 @@ public enum NoveltyDataSet {
       }
       progress(index + 1, chosen.count)
     }
-    return chosen
   }
 
   /// The numbers of the pictures of each class.
