@@ -12,16 +12,16 @@ extension TrainingConfiguration {
         text += (text.isEmpty ? "" : "\n") + "# \(section)\n\n"
       }
       let setting = key.setting
-      text += "# \(setting.meaning) (\(setting.accepted))\n"
-      if key == .data, data.isEmpty {
-        text += "# \(key.rawValue) is not set: folders of images take its place\n"
-      } else if let literal = setting.literal(self) {
-        text += "\(key.rawValue) = \(literal)\n"
-      } else {
-        text += "# \(key.rawValue) is not set: \(setting.otherwise)\n"
-      }
+      text += "# \(setting.meaning) (\(setting.accepted))\n\(line(of: key))\n"
     }
     return text
+  }
+
+  private func line(of key: Key) -> String {
+    if key == .data, data.isEmpty { return "# data is not set: folders of images take its place" }
+    let setting = key.setting
+    return setting.literal(self).map { "\(key.rawValue) = \($0)" }
+      ?? "# \(key.rawValue) is not set: \(setting.otherwise)"
   }
 
   /// The whole configuration, with everything that a preset implies, as TOML that says of each value where it comes from.
@@ -29,11 +29,9 @@ extension TrainingConfiguration {
   public func toml(origins: [Key: String]) -> String {
     let resolved = resolved
     let rows = Key.allCases.map { key in
-      let setting = key.setting
-      let line = setting.literal(resolved).map { "\(key.rawValue) = \($0)" }
       let isImplied = [.loss, .fusion].contains(key)
       return [
-        line ?? "# \(key.rawValue) is not set: \(setting.otherwise)",
+        resolved.line(of: key),
         "# " + (origins[key] ?? (isImplied ? "preset \(preset.rawValue)" : "default")),
       ]
     }
