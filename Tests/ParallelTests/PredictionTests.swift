@@ -61,8 +61,9 @@ extension ParallelTests {
           ranks: ranks, in: folder.url)
         #expect(outcome.code == 65, "\(outcome.errors)")
         #expect(outcome.count(of: "3 of 20 images could not be read") == 1, "\(outcome.errors)")
-        for message in ["parts/broken.png: not a picture", "absent.png: No such file", "nothing: no pictures in this folder"]
-        {
+        for message in [
+          "parts/broken.png: not a picture", "absent.png: No such file", "nothing: no pictures in this folder",
+        ] {
           #expect(outcome.count(of: message) == 1, "\(message)\n\(outcome.errors)")
         }
         outputs.append(outcome.output)
