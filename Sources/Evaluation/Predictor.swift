@@ -64,10 +64,7 @@ public final class Predictor {
     do {
       (normals, threshold, pictures) = try communicator.agree {
         let normals = try KnownNormals(trained, options.detector)
-        guard let threshold = normals.threshold(options.threshold) else {
-          throw Failure(
-            .usage, "there is no threshold: \(normals.absence ?? "")", hint: "give one as --threshold")
-        }
+        let threshold = try normals.requireThreshold(options.threshold)
         // Where no normal images are known, the threshold is in the middle of the scale.
         let size = options.detector.score == .maximum ? 1 : Double(trained.side * trained.side)
         let scale = try normals.heatMapScale(
@@ -82,7 +79,7 @@ public final class Predictor {
     }
     features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.imagesAtATime)
     console.say(threshold.description)
-    (threshold.warnings + normals.warnings).forEach { console.say("warning: \($0)") }
+    (threshold.warnings + normals.warnings).forEach { console.warn("\($0)") }
   }
 
   /// Judges pictures. A picture that cannot be read is named and does not stop the others. Collective, and once.
@@ -141,11 +138,7 @@ public final class Predictor {
   private func prediction(
     _ entry: PictureQueue.Entry, _ picture: Raster, _ detection: Detection
   ) throws -> Prediction {
-    guard detection.score.isFinite else {
-      throw Failure(
-        .internalError, "\(entry.path): the score is \(detection.score)",
-        hint: "numbers that are not finite come from a diverged training or damaged weights")
-    }
+    try detection.requireFiniteScore(of: entry.path)
     let isAnomalous = threshold.isReached(by: detection.score)
     // In a normal image nothing reaches the peak, but a score that is not a peak has regions of its own.
     let peak = options.detector.score == .maximum ? threshold.value : extent

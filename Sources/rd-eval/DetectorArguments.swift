@@ -2,6 +2,7 @@ import ArgumentParser
 import Diagnostics
 import Distillation
 import Evaluation
+import Jobs
 import Metrics
 import Training
 
@@ -37,6 +38,8 @@ struct DetectorArguments: ParsableArguments {
     help: ArgumentHelp(
       "threads of a rank (default: the allowed cores, divided by the ranks that share them)", valueName: "n"))
   var threads: Int?
+
+  @Flag var verbosity: Verbosity?
 
   /// - Throws: `Failure(.usage)`.
   func options() throws -> DetectorOptions {
