@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import FileSystem
+import Imagery
 import Jobs
 import Metrics
 import Network
@@ -20,15 +21,16 @@ package final class TrainedDetector {
   let configuration: TrainingConfiguration
   package let extractor: FeatureExtractor
   package let detector: Detector
-  package let team: ThreadTeam
+  let team: ThreadTeam
 
   /// The name of the checkpoint's file.
   var name: String { String(path.split(separator: "/").last ?? "") }
   var record: CheckpointRecord { checkpoint.record }
   /// Height and width of maps.
   package var side: Int { configuration.imageSize }
+  var fit: ImageFit { configuration.fit }
 
-  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   package init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
@@ -53,7 +55,7 @@ package final class TrainedDetector {
         return (
           FeatureExtractor(
             try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            team: team),
+            fit: configuration.fit, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
             capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
@@ -68,6 +70,9 @@ package final class TrainedDetector {
     self.configuration = configuration
     self.team = team
   }
+
+  /// The team's threads would not end by themselves.
+  deinit { team.finish() }
 }
 
 extension TrainedDetector {

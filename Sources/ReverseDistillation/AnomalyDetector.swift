@@ -46,17 +46,10 @@ public final class AnomalyDetector {
   ) throws {
     let options = DetectorOptions(checkpoint: checkpoint, teacher: teacher, threads: threads)
     trained = try TrainedDetector(options, over: LocalCommunicator(), console: Console(rank: 0, .quiet))
-    do {
-      normals = try KnownNormals(trained, options)
-      decision = try normals.requireThreshold(threshold.map(ThresholdChoice.given) ?? .falseAlarmRate(falseAlarmRate))
-    } catch {
-      trained.team.finish()
-      throw error
-    }
+    normals = try KnownNormals(trained, options)
+    decision = try normals.requireThreshold(threshold.map(ThresholdChoice.given) ?? .falseAlarmRate(falseAlarmRate))
     features = FeatureBuffer(trained.detector.architecture, images: 1)
   }
-
-  deinit { trained.team.finish() }
 
   /// Judges a picture in a file.
   /// - Throws: `Failure` that says why the picture cannot be read.

@@ -44,6 +44,7 @@ extension TrainingConfiguration {
         ? "give the options, or write them into \(defaultFile) in this folder (cluster/rd-train.toml is an example); "
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
+    try configuration.requireOneDataSet()
     try configuration.requireResumableCategories()
     try configuration.requireEvaluable()
     return (configuration, reader.origins)
@@ -73,11 +74,14 @@ extension TrainingConfiguration {
   public func restored(from checkpointText: String, file: String) throws -> TrainingConfiguration {
     let computation = Key.allCases.filter(\.definesComputation)
     var start = self
-    // Older checkpoints held nothing out and do not say so.
+    // Older checkpoints held nothing out and stretched all images, and do not say so.
     start.validationFraction = 0
+    start.fit = .stretch
     var reader = ConfigurationReader(start)
     reader.read(toml: checkpointText, file: file, keys: computation)
-    reader.require(computation.filter { $0 != .validationFraction }) { "\(file): '\($0.rawValue)' is missing" }
+    reader.require(computation.filter { ![.validationFraction, .fit].contains($0) }) {
+      "\(file): '\($0.rawValue)' is missing"
+    }
     return try reader.result(.badData, hint: "the checkpoint was written by another version of rd-train, or is damaged")
   }
 
@@ -166,7 +170,8 @@ private struct ConfigurationReader {
   /// Notes every key of `required` that nothing has given a value.
   mutating func require(_ required: [Key], message: (Key) -> String) {
     guard !isBroken else { return }
-    errors += required.filter { origins[$0] == nil }.map(message)
+    let missing = required.filter { origins[$0] == nil && !($0 == .data && origins[.normal] != nil) }
+    errors += missing.map(message)
   }
 
   /// The configuration, if nothing was wrong.

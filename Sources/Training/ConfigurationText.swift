@@ -13,7 +13,9 @@ extension TrainingConfiguration {
       }
       let setting = key.setting
       text += "# \(setting.meaning) (\(setting.accepted))\n"
-      if let literal = setting.literal(self) {
+      if key == .data, data.isEmpty {
+        text += "# \(key.rawValue) is not set: folders of images take its place\n"
+      } else if let literal = setting.literal(self) {
         text += "\(key.rawValue) = \(literal)\n"
       } else {
         text += "# \(key.rawValue) is not set: \(setting.otherwise)\n"

@@ -165,8 +165,12 @@ public final class Trainer {
       trace?.end("log")
       trace?.end(step: step)
       if trace?.isFull == true { try finishTrace() }
+      if step < stepCount, isDue(configuration.checkpointEvery) {
+        try goOn(without: "checkpoint") {
+          try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+        }
+      }
       isEarly = try evaluateIfDue(log)
-      if step < stepCount, !isEarly, isDue(configuration.checkpointEvery) { try tryCheckpoint() }
     }
     try finishTrace()
     if !isComplete { try writeCheckpoint(withStatistics: true) }
@@ -210,14 +214,13 @@ public final class Trainer {
     }
   }
 
-  /// Writes a checkpoint on the way. Where that fails, the run goes on: nothing is lost, and the next one may succeed.
-  private func tryCheckpoint() throws {
+  /// Does what a run can do without: where files fail, it goes on. Nothing is lost, and the next time it may succeed.
+  func goOn(without what: String, _ work: () throws -> Void) throws {
     do {
-      try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+      try work()
     } catch let failure as Failure where failure.isOnAllRanks && [.inputOutput, .badData].contains(failure.code) {
       console.warn(
-        "no checkpoint of step \(step): \(failure)\n  training goes on and tries again when the next one is due"
-      )
+        "no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
     }
   }
 

@@ -66,6 +66,10 @@ typealias GivenWords = [(TrainingConfiguration.Key, String?)]
 
 struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
+  @Option(help: .of(.layout, "name"), completion: .words(of: .layout)) var layout: String?
+  @Option(help: .of(.normal, "folder"), completion: .directory) var normal: String?
+  @Option(help: .of(.anomalous, "folder"), completion: .directory) var anomalous: String?
+  @Option(help: .of(.masks, "folder"), completion: .directory) var masks: String?
   @Option(help: .of(.category, "names")) var category: String?
   @Flag(inversion: .prefixedNo, help: .of(.skipUnreadable)) var skipUnreadable: Bool?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
@@ -73,7 +77,9 @@ struct DataOptions: ParsableArguments {
 
   var words: GivenWords {
     [
-      (.data, data), (.category, category), (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
+      (.data, data), (.layout, layout), (.normal, normal), (.anomalous, anomalous), (.masks, masks),
+      (.category, category),
+      (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
       (.validationFraction, validationFraction),
     ]
   }
@@ -87,11 +93,12 @@ struct ModelOptions: ParsableArguments {
   @Option(help: .of(.fusion, "name"), completion: .words(of: .fusion)) var fusion: String?
   @Option(help: .of(.bottleneck, "name"), completion: .words(of: .bottleneck)) var bottleneck: String?
   @Option(help: .of(.imageSize, "pixels")) var imageSize: String?
+  @Option(help: .of(.fit, "name"), completion: .words(of: .fit)) var fit: String?
 
   var words: GivenWords {
     [
       (.teacher, teacher), (.backbone, backbone), (.preset, preset), (.loss, loss), (.fusion, fusion),
-      (.bottleneck, bottleneck), (.imageSize, imageSize),
+      (.bottleneck, bottleneck), (.imageSize, imageSize), (.fit, fit),
     ]
   }
 }

@@ -1,6 +1,7 @@
 import Diagnostics
 import Distillation
 import Foundation
+import Imagery
 import Numerics
 import TestSupport
 import Testing
@@ -61,6 +62,11 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.skipUnreadable = true
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
+    expected.fit = .pad
+    expected.layout = .visa
+    expected.normal = "good parts"
+    expected.anomalous = "bad"
+    expected.masks = "marks"
     expected.epochs = 25
     expected.maxSteps = 12
     expected.batchSize = 1
@@ -90,6 +96,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     let written = try TrainingConfiguration(
       toml: """
         data = "my data"
+        layout = "visa"
+        normal = "good parts"
+        anomalous = "bad"
+        masks = "marks"
         category = 'metal nut'
         skip_unreadable = true
         output = "out"
@@ -101,6 +111,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         fusion = "concatenation"
         bottleneck = "oce"
         image_size = 128
+        fit = "pad"
         epochs = 25
         max_steps = 12
         batch_size = 1
@@ -134,7 +145,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .data: "my data", .category: "metal nut", .skipUnreadable: "true", .output: "out",
       .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
-      .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
+      .fit: "pad", .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0",
+      .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
       .ranksPerCategory: "4",
       .endTime: "1900000000",
@@ -143,9 +155,18 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .statistics: "checkpoint", .evaluateEvery: "7 steps", .evaluationData: "tests", .bestBy: "pixel_auroc",
       .earlyStop: "3", .metricsFile: "m.prom", .trace: "t.json",
     ]
-    #expect(words.count == TrainingConfiguration.Key.allCases.count)
-    let typed = try TrainingConfiguration.resolve(file: nil, options: words)
-    #expect(typed == expected)
+    // Folders of images take the place of a data set.
+    let folders: [TrainingConfiguration.Key: String] = [
+      .layout: "visa", .normal: "good parts", .anomalous: "bad", .masks: "marks",
+    ]
+    #expect(words.count + folders.count == TrainingConfiguration.Key.allCases.count)
+    (expected.layout, expected.normal, expected.anomalous, expected.masks) = (nil, nil, nil, nil)
+    #expect(try TrainingConfiguration.resolve(file: nil, options: words) == expected)
+    var plain = words.merging(folders) { $1 }
+    for key in [TrainingConfiguration.Key.data, .category, .layout] { plain[key] = nil }
+    (expected.data, expected.category) = ("", nil)
+    (expected.normal, expected.anomalous, expected.masks) = ("good parts", "bad", "marks")
+    #expect(try TrainingConfiguration.resolve(file: nil, options: plain) == expected)
   }
 
   /// The parser ends the process at some of them.
@@ -269,7 +290,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         "run.toml:7: unknown key 'image-size'; did you mean 'image_size'?",
         "run.toml:8: image_size = 100: must be a multiple of 32, from 32 to 16384",
         "run.toml:9: epochs = \"ten\": must be a whole number, at least 1",
-        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50 or wide_resnet50_2; "
+        "run.toml:10: backbone = \"resnet-18\": must be resnet18, resnet34, resnet50, wide_resnet50_2 or efficientnet_lite0; "
           + "did you mean resnet18?",
         "run.toml:11: unknown table 'model': all keys stand at the top level, without tables",
       ])
@@ -424,6 +445,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         fusion = "concatenation"
         bottleneck = "mff+oce"
         image_size = 256
+        fit = "stretch"
         batch_size = 16
         learning_rate = 0.005
         adam_beta1 = 0.5
@@ -513,15 +535,31 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
   }
 
-  @Test func olderCheckpointsHeldNothingOut() throws {
+  @Test func olderCheckpointsHeldNothingOutAndStretchedImages() throws {
     let configuration = try parse("")
     let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")
-    #expect(text != configuration.checkpointText)
+      .replacing("fit = \"stretch\"\n", with: "")
+    #expect(text.count == configuration.checkpointText.count - 26 - 16)
     var current = configuration
     current.validationFraction = 0.1
+    current.fit = .pad
     let restored = try current.restored(from: text, file: "step.h5")
-    #expect(
-      restored.validationFraction == 0 && current.compatibility(with: restored).map(\.key) == [.validationFraction])
+    #expect(restored.validationFraction == 0 && restored.fit == .stretch)
+    #expect(current.compatibility(with: restored).map(\.key) == [.validationFraction, .fit])
+  }
+
+  @Test(
+    arguments: [
+      ([.data: "d", .normal: "n"], "data and normal are given"),
+      ([.normal: "n", .category: "c"], "normal and category are given"),
+      ([.normal: "n", .layout: "btad"], "normal and layout are given"),
+      ([.data: "d", .anomalous: "a"], "anomalous or masks is given, and normal is not"),
+      ([.normal: "n", .masks: "m"], "masks is given, and anomalous is not"),
+    ] as [([TrainingConfiguration.Key: String], String)])
+  func aDataSetIsSaidInOneWay(options: [TrainingConfiguration.Key: String], message: String) throws {
+    let required: [TrainingConfiguration.Key: String] = [.teacher: "t", .output: "o"]
+    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    #expect(failure.code == .configuration && failure.message.hasPrefix(message), "\(failure)")
   }
 
   @Test(arguments: ["", "seed = 3\n", "garbage", "epochs = 3\n"])
@@ -559,6 +597,11 @@ extension TrainingConfiguration {
     configuration.loss = maybe(DistillationLoss.allCases.randomElement(using: &random))
     configuration.fusion = maybe(Fusion.allCases.randomElement(using: &random))
     configuration.bottleneck = BottleneckKind.allCases.randomElement(using: &random) ?? .pretrained
+    configuration.fit = ImageFit.allCases.randomElement(using: &random) ?? .pad
+    configuration.layout = maybe(DataSet.Layout.allCases.randomElement(using: &random))
+    configuration.normal = maybe(path())
+    configuration.anomalous = maybe(path())
+    configuration.masks = maybe(path())
     configuration.imageSize = 32 * Int.random(in: 1...512, using: &random)
     configuration.epochs = count()
     configuration.maxSteps = maybe(count())

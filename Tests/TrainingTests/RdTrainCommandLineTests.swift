@@ -210,7 +210,7 @@ import Training
     try FileManager.default.createDirectory(
       at: folder.url.appendingPathComponent("d"), withIntermediateDirectories: true)
     let outcome = try run(["--category", "all"], file: Self.requiredFile, in: folder)
-    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: no folder in it holds train/good\n"))
+    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: there are no categories\n"))
   }
 
   @Test func aPlanFailsAsTheRunWould() throws {

@@ -68,12 +68,11 @@ extension TrainingConfiguration {
     case .listed(let names): return names
     case .all:
       let names = try communicator.agree {
-        let names = try MVTecDataSet.categories(in: data)
+        let names = try dataSet.categories()
         guard !names.isEmpty else {
           throw Failure(
-            .badData, "\(data): no folder in it holds train/good",
-            hint:
-              "each category is a folder with train/good; a data set that is one category itself needs no --category")
+            .badData, "\(data): there are no categories",
+            hint: "a folder with train/good is one; a data set that is one category itself needs no --category")
         }
         return names
       }
