@@ -36,7 +36,7 @@ public struct CategoryEvaluation {
       }
       let without = tested.filter { !chosen.contains($0) }
       if !without.isEmpty {
-        console.say("warning: \(without.joined(separator: ", ")): no run in \(options.detector.checkpoint); left out")
+        console.warn("\(without.joined(separator: ", ")): no run in \(options.detector.checkpoint); left out")
       }
       return chosen
     }

@@ -182,7 +182,7 @@ public final class Evaluator {
       // Last: where it is, all the others are.
       try summary.write(to: "\(options.output)/metrics.json")
     }
-    warnings.forEach { console.say("warning: \($0)") }
+    warnings.forEach { console.warn("\($0)") }
     if let verdicts { console.say(verdicts.description) }
     console.say(describe(outcome.evaluation.overall))
     console.say("report.html, metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")

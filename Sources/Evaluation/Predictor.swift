@@ -63,10 +63,7 @@ public final class Predictor {
     self.trained = trained
     (normals, threshold) = try communicator.agree {
       let normals = try KnownNormals(trained, options.detector)
-      guard let threshold = normals.threshold(options.threshold) else {
-        throw Failure(.usage, "there is no threshold: \(normals.absence ?? "")", hint: "give one as --threshold")
-      }
-      return (normals, threshold)
+      return (normals, try normals.requireThreshold(options.threshold))
     }
     // A threshold for sums is spread over the pixels.
     let isMaximum = options.detector.score == .maximum
@@ -78,7 +75,7 @@ public final class Predictor {
     pictures = ResultPictures(scale: scale)
     features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.imagesAtATime)
     console.say(threshold.description)
-    (threshold.warnings + normals.warnings).forEach { console.say("warning: \($0)") }
+    (threshold.warnings + normals.warnings).forEach { console.warn("\($0)") }
   }
 
   /// Judges pictures. A picture that cannot be read is named and does not stop the others. Collective.
@@ -136,11 +133,7 @@ public final class Predictor {
   private func prediction(
     _ entry: PictureQueue.Entry, _ picture: Raster, _ detection: Detection
   ) throws -> Prediction {
-    guard detection.score.isFinite else {
-      throw Failure(
-        .internalError, "\(entry.path): the score is \(detection.score)",
-        hint: "numbers that are not finite come from a diverged training or damaged weights")
-    }
+    try detection.requireFiniteScore(of: entry.path)
     let isAnomalous = threshold.isReached(by: detection.score)
     // In a normal image nothing reaches the peak, but a score that is not a peak has regions of its own.
     let peak = options.detector.score == .maximum ? threshold.value : extent

@@ -14,25 +14,25 @@ import TensorFiles
 import Training
 
 /// A checkpoint's networks, ready to score images, and what is known of its training.
-final class TrainedDetector {
-  let checkpoint: CheckpointFile
+package final class TrainedDetector {
+  package let checkpoint: CheckpointFile
   /// Where the checkpoint is.
   let path: String
   let configuration: TrainingConfiguration
-  let extractor: FeatureExtractor
-  let detector: Detector
+  package let extractor: FeatureExtractor
+  package let detector: Detector
   let team: ThreadTeam
 
   /// The name of the checkpoint's file.
   var name: String { String(path.split(separator: "/").last ?? "") }
   var record: CheckpointRecord { checkpoint.record }
   /// Height and width of maps.
-  var side: Int { configuration.imageSize }
+  package var side: Int { configuration.imageSize }
   var fit: ImageFit { configuration.fit }
 
   /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
-  init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
+  package init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
     let (checkpoint, path) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
@@ -93,6 +93,16 @@ extension TrainedDetector {
   }
 }
 
+extension Detection {
+  /// - Throws: `Failure(.internalError)` where the score is not a number.
+  package func requireFiniteScore(of picture: String) throws {
+    guard !score.isFinite else { return }
+    throw Failure(
+      .internalError, "\(picture): the score is \(score)",
+      hint: "numbers that are not finite come from a diverged training or damaged weights")
+  }
+}
+
 /// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
 private func openCheckpoint(
   _ path: String, withTeacher: Bool, console: Console
@@ -101,7 +111,7 @@ private func openCheckpoint(
   let own = RunFolder(path).checkpoints
   let folder = isFolder(own) ? own : path
   let store = CheckpointStore(storage: FolderStorage(folder)) {
-    console.say("warning: \($0.name): \($0.reason)")
+    console.warn("\($0.name): \($0.reason)")
   }
   guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
     throw Failure(

@@ -50,7 +50,7 @@ extension Trainer {
 
   private func keepBest() throws {
     let best = CheckpointStore(storage: FolderStorage(run.best)) { [console] in
-      console.say("warning: \($0.name): \($0.reason)")
+      console.warn("\($0.name): \($0.reason)")
     }
     try communicator.agree {
       guard communicator.rank == 0, !isFolder(run.best) else { return }

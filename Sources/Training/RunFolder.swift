@@ -55,7 +55,7 @@ public struct RunFolder: Sendable {
       // The ranks of a job that was killed may end a moment after it.
       let lock = try FileLock("\(path)/lock", holder: holder, patience: .seconds(5))
       if lock == nil {
-        console.say("warning: \(path): its file system has no locks: take care that no other rd-train writes there")
+        console.warn("\(path): its file system has no locks: take care that no other rd-train writes there")
       }
       return lock
     } catch let failure as Failure where failure.code == .configuration {

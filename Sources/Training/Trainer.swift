@@ -88,13 +88,13 @@ public final class Trainer {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     if configuration.evaluateEvery != nil, configuration.bestBy != .validationLoss {
-      console.say(
-        "warning: the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
+      console.warn(
+        "the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
           + "reaches on them is too good")
     }
     let log = try communicator.agree {
       communicator.rank == 0
-        ? try EventLog(run, after: step) { [console] in console.say("warning: \($0)") } : nil
+        ? try EventLog(run, after: step) { [console] in console.warn("\($0)") } : nil
     }
     metrics = try communicator.agree { communicator.rank == 0 ? try metricsFile() : nil }
     trace = try configuration.trace.map { try StepTrace($0, over: communicator) }
@@ -115,7 +115,7 @@ public final class Trainer {
     let attributes = try? FileManager.default.attributesOfItem(atPath: newest)
     return try MetricsFile(
       path, run: run.path, step: step, of: stepCount, lastCheckpoint: attributes?[.modificationDate] as? Date
-    ) { [console] in console.say("warning: \($0)") }
+    ) { [console] in console.warn("\($0)") }
   }
 
   /// Writes the trace; where that fails, the run goes on without. Collective.
@@ -124,7 +124,7 @@ public final class Trainer {
     do {
       try trace?.finish()
     } catch let failure as Failure where failure.isOnAllRanks && failure.code == .inputOutput {
-      console.say("warning: no trace: \(failure)")
+      console.warn("no trace: \(failure)")
     }
   }
 
@@ -219,8 +219,8 @@ public final class Trainer {
     do {
       try work()
     } catch let failure as Failure where failure.isOnAllRanks && [.inputOutput, .badData].contains(failure.code) {
-      console.say(
-        "warning: no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
+      console.warn(
+        "no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
     }
   }
 
@@ -273,7 +273,7 @@ public final class Trainer {
       do {
         try run.provenance.note(checkpoint: written)
       } catch {
-        console.say("warning: \(error)")
+        console.warn("\(error)")
       }
     }
   }

@@ -3,6 +3,7 @@ import Diagnostics
 import Distillation
 import Evaluation
 import Imagery
+import Jobs
 import Metrics
 import Training
 
@@ -38,6 +39,8 @@ struct DetectorArguments: ParsableArguments {
     help: ArgumentHelp(
       "threads of a rank (default: the allowed cores, divided by the ranks that share them)", valueName: "n"))
   var threads: Int?
+
+  @Flag var verbosity: Verbosity?
 
   /// - Throws: `Failure(.usage)`.
   func options() throws -> DetectorOptions {

@@ -56,7 +56,7 @@ struct EvaluationCommand: ParsableCommand {
       category: category, output: output)
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
-      let console = Console(rank: communicator.rank)
+      let console = Console(rank: communicator.rank, detector.verbosity)
       switch categories {
       case .single:
         try Evaluator(options, over: communicator, console: console).evaluate()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Diagnostics
+import Jobs
 
 /// The command line of rd-eval.
 struct EvaluationTool: ParsableCommand {
@@ -16,7 +17,7 @@ struct EvaluationTool: ParsableCommand {
       which nothing is known. 'compare' holds evaluations against each other. Their options: rd-eval evaluate --help and so on. The first two run under mpirun \
       too, and give the same results there.
       """,
-    version: versionText(tool: "rd-eval"),
+    version: versionText(tool: "rd-eval") + "\n" + platformText,
     subcommands: [EvaluationCommand.self, PredictionCommand.self, CompareCommand.self],
     defaultSubcommand: EvaluationCommand.self)
 }

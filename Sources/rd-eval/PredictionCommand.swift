@@ -59,7 +59,7 @@ struct PredictionCommand: ParsableCommand {
       format: try word(format, for: "--format"))
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
-      let console = Console(rank: communicator.rank)
+      let console = Console(rank: communicator.rank, detector.verbosity)
       let counts = try Predictor(options, over: communicator, console: console).predict(images) { lines in
         do {
           try FileHandle.standardOutput.write(contentsOf: Data(lines.utf8))

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collectives
 import Diagnostics
+import Jobs
 import Training
 
 /// The command line of rd-train: every key of the configuration as an option. Values are taken as words; the configuration judges them, so
@@ -17,11 +18,13 @@ struct TrainingOptions: ParsableCommand {
       Defaults are the paper's settings. A TOML file says the same things with underscores for dashes (cluster/rd-train.toml is an \
       example), and options override it. Without --config, rd-train.toml in the current folder is read if it exists.
       """,
-    version: versionText(tool: "rd-train"))
+    version: versionText(tool: "rd-train") + "\n" + platformText)
 
   @Option(
     help: ArgumentHelp("a TOML file with the same keys (default: rd-train.toml, if it exists)", valueName: "file"))
   var config: String?
+
+  @Flag var verbosity: Verbosity?
 
   @Flag(help: "do not train: print the configuration, and where each value comes from")
   var printConfig = false
@@ -53,7 +56,7 @@ struct TrainingOptions: ParsableCommand {
     } else if planning.plan {
       try PlanningCommand.run(configuration, planning)
     } else {
-      try TrainingCommand.run(configuration)
+      try TrainingCommand.run(configuration, verbosity)
     }
   }
 }
@@ -170,6 +173,14 @@ struct LogOptions: ParsableArguments {
   var words: GivenWords { [(.metricsFile, metricsFile), (.trace, trace)] }
 }
 
+/// How a plan is written.
+enum PlanFormat: String, CaseIterable, ExpressibleByArgument {
+  /// For people.
+  case text
+  /// For programs.
+  case json
+}
+
 struct PlanningOptions: ParsableArguments {
   @Flag(help: "do not train: say what the run would take, in memory, communication and time (docs/scaling.md)")
   var plan = false
@@ -185,9 +196,12 @@ struct PlanningOptions: ParsableArguments {
       valueName: "link"))
   var network: [String] = []
 
+  @Option(help: ArgumentHelp("with --plan: text, or json for programs", valueName: "name"))
+  var format = PlanFormat.text
+
   func validate() throws {
-    guard plan || planRanks == nil && network.isEmpty else {
-      throw ValidationError("--plan-ranks and --network say what to plan for: they need --plan")
+    guard plan || planRanks == nil && network.isEmpty && format == .text else {
+      throw ValidationError("--plan-ranks, --network and --format are for plans: they need --plan")
     }
     if let planRanks, planRanks < 1 { throw ValidationError("--plan-ranks \(planRanks): must be 1 or more") }
   }

@@ -64,6 +64,7 @@ extension ParallelTests {
           == ["rd-a.prom", "rd-b.prom", "trace-a", "trace-b"])
       let metrics = try String(contentsOfFile: folder("m.x/rd-b.prom"), encoding: .utf8)
       #expect(metrics.contains("rd_train_step{run=\"\(folder("run/b"))\"} 1.0\n"))
+      #expect(metrics.contains("rd_train_last_checkpoint_age_seconds{"))
     }
 
     /// A trace that finds no room is missed, and nothing else.

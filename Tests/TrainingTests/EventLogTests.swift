@@ -11,8 +11,10 @@ import Testing
       step: step, epoch: 1, loss: 0.5, imagesPerSecond: 1, computeSeconds: 1, communicationSeconds: 0, inputSeconds: 0)
   }
 
-  private static let evaluation = EvaluationEvent(
-    step: 3, epoch: 1, validationLoss: 0.25, imageAUROC: 0.5, pixelAUROC: 0.75, aupro: 1, evaluationSeconds: 2.5)
+  private static var evaluation: EvaluationEvent {
+    EvaluationEvent(
+      step: 3, epoch: 1, validationLoss: 0.25, imageAUROC: 0.5, pixelAUROC: 0.75, aupro: 1, evaluationSeconds: 2.5)
+  }
 
   private static func open(
     _ folder: String, after step: Int, warn: @escaping (String) -> Void = { Issue.record("\($0)") }
@@ -175,6 +177,8 @@ import Testing
     #expect(try abs(#require(later["last_checkpoint_age_seconds"]) - 100) < 30)
     file.update(Self.event(9), isLast: true)
     #expect(try Self.metrics(path)["step"] == 9)
+    file.lastCheckpoint = Date()
+    #expect(try #require(Self.metrics(path)["last_checkpoint_age_seconds"]) < 30)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder("new")) == ["metrics.prom"])
   }
 

@@ -10,8 +10,11 @@ final class MetricsFile {
   private let warn: (String) -> Void
   private var isFailing = false
   private var lastWritten = Date.distantPast
-  /// When the newest checkpoint was written, where there is one.
-  var lastCheckpoint: Date?
+  private var lastEvent: StepEvent?
+  /// When the newest checkpoint was written, where there is one. To set it writes the state.
+  var lastCheckpoint: Date? {
+    didSet { if let lastEvent { update(lastEvent, isLast: true) } }
+  }
 
   /// Writes the state before the first step.
   /// - Parameter warn: is told when the file can no longer be written.
@@ -33,6 +36,7 @@ final class MetricsFile {
   /// - Parameter isLast: write in any case.
   func update(_ event: StepEvent, isLast: Bool) {
     let now = Date()
+    lastEvent = event
     guard isLast || now.timeIntervalSince(lastWritten) >= 1 else { return }
     lastWritten = now
     do {
