@@ -24,7 +24,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
       name: "CImageCodecs",
-      linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+      linkerSettings: ["png", "jpeg", "tiff", "webp"].map { .linkedLibrary($0) }),
     .systemLibrary(name: "CMalloc"),
     .target(name: "CVectorKernels"),
 
@@ -81,13 +81,13 @@ let package = Package(
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Metrics", "Collectives", "Diagnostics",
+        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Imagery", "Metrics", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "rd-data",
       dependencies: [
-        "Imagery", "Jobs", "Diagnostics",
+        "Imagery", "Reports", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -144,7 +144,8 @@ let package = Package(
       dependencies: [
         "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Jobs", "Diagnostics", "rd-train",
         "training-probe", "TestSupport",
-      ]),
+      ],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [

@@ -40,21 +40,20 @@ void rd_affine(const float *x, const float *scale, const float *shift, const flo
 }
 
 DISPATCHED
-void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const float *residual, ptrdiff_t residual_stride, int relu,
+void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const float *residual, ptrdiff_t residual_stride, int activation,
                  ptrdiff_t rows, ptrdiff_t channels) {
-  // From here on ReLU is a lower bound.
-  float least = relu ? 0 : -INFINITY;
+  float least = activation == RD_LINEAR ? -INFINITY : 0, most = activation == RD_RELU6 ? 6 : INFINITY;
   for (ptrdiff_t r = 0; r < rows; r++, y += y_stride) {
     if (residual) {
       for (ptrdiff_t c = 0; c < channels; c++) {
         float v = y[c] + bias[c] + residual[c];
-        y[c] = v < least ? least : v;
+        y[c] = v < least ? least : v > most ? most : v;
       }
       residual += residual_stride;
     } else {
       for (ptrdiff_t c = 0; c < channels; c++) {
         float v = y[c] + bias[c];
-        y[c] = v < least ? least : v;
+        y[c] = v < least ? least : v > most ? most : v;
       }
     }
   }

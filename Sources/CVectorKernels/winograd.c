@@ -264,7 +264,7 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
 
 INLINE void collect(const float *transform, int points, int side, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height,
                     ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                    ptrdiff_t tiles, const float *bias, const float *residual, int relu, float *y) {
+                    ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y) {
   ptrdiff_t line = width * pixel_stride;
   float copy[9 * 9 * LANES], points_copy[9 * 9 * LANES] = {0};
   for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
@@ -284,7 +284,8 @@ INLINE void collect(const float *transform, int points, int side, const float *p
         copy_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
     }
     for (ptrdiff_t i = 0; i < e.bottom && bias; i++)
-      rd_add_bias(target + i * line, pixel_stride, bias, residual ? residual + place + i * line : NULL, pixel_stride, relu, e.right, channels);
+      rd_add_bias(target + i * line, pixel_stride, bias, residual ? residual + place + i * line : NULL, pixel_stride, activation, e.right,
+                  channels);
   }
 }
 
@@ -303,13 +304,13 @@ void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height
 DISPATCHED
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int relu, float *y) {
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y) {
   if (stride == 1)
     collect(unit_output, 6, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, relu, y);
+            residual, activation, y);
   else
     collect(strided_output, 9, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, relu, y);
+            residual, activation, y);
 }
 
 DISPATCHED

@@ -2,18 +2,25 @@ import Network
 import Numerics
 
 extension Backbone {
-  /// Blocks of the teacher's stages 1 to 3, in which order the student's decoder has them too: 16x16 first (the authors' code).
-  var stageBlocks: [Int] { self == .resNet18 ? [2, 2, 2] : [3, 4, 6] }
-  /// Blocks of stage 4, be it the teacher's or the one-class embedding.
-  var embeddingBlocks: Int { self == .resNet18 ? 2 : 3 }
+  /// Whether the student's blocks are as few and as plain as ResNet-18's.
+  private var isSmall: Bool { self == .resNet18 || self == .efficientNetLite0 }
+  /// Blocks of a ResNet's stages 1 to 3, in which order the student's decoder has them too: 16x16 first (the authors' code).
+  var stageBlocks: [Int] { isSmall ? [2, 2, 2] : [3, 4, 6] }
+  /// Blocks of stage 4, be it a ResNet's or the one-class embedding.
+  var embeddingBlocks: Int { isSmall ? 2 : 3 }
   var hasBottleneckBlocks: Bool { self == .resNet50 || self == .wideResNet50x2 }
   /// How many times wider a block's output is than its planes.
   var expansion: Int { hasBottleneckBlocks ? 4 : 1 }
   /// Channels of the 3x3 convolution in a block.
   func width(planes: Int) -> Int { self == .wideResNet50x2 ? 2 * planes : planes }
+  /// A ResNet's channels of scales 1, 2, 3 and of the embedding, before expansion. EfficientNet-Lite0's are those of its stages; its embedding is as wide
+  /// as its first layers at that resolution, 192, which squeezes scale 3 about as much as ResNet's does (by 0.43; by 0.5).
+  var planes: [Int] { self == .efficientNetLite0 ? EfficientNetLite0.channels : [64, 128, 256, 512] }
+  /// What goes through the last block of a decoder's stage: the teacher's features, which it rebuilds, have gone through ReLU, but for EfficientNet's.
+  var rebuilt: Activation { self == .efficientNetLite0 ? .linear : .relu }
 }
 
-/// The layers of teacher and student, in forward order, under PyTorch's names: torchvision's for the teacher, the authors' for the student
+/// The layers of teacher and student, in forward order, under PyTorch's names: torchvision's for a ResNet, the authors' for the student
 /// (in front of which stand `bn.` and `decoder.`, the keys of their checkpoints).
 public struct Architecture: Sendable {
   public let model: ModelConfiguration
@@ -22,7 +29,7 @@ public struct Architecture: Sendable {
   public init(_ model: ModelConfiguration) { self.model = model }
 
   /// Channels of scale 1, 2 or 3 (and of the embedding, 4).
-  public func channels(ofScale scale: Int) -> Int { 32 << scale * backbone.expansion }
+  public func channels(ofScale scale: Int) -> Int { backbone.planes[scale - 1] * backbone.expansion }
   /// Height and width of scale 1, 2 or 3 (and of the embedding, 4).
   public func side(ofScale scale: Int) -> Int { model.imageSize >> (scale + 1) }
   /// Floats of one image's features at a scale.
@@ -32,17 +39,30 @@ public struct Architecture: Sendable {
 
   // MARK: Teacher
 
-  /// 7x7, stride 2; a 3x3 max pooling follows.
+  /// ResNet's is 7x7, of stride 2.
   public var teacherStem: UnitDescription {
-    unit("conv1", "bn1", convolution(3, 64, kernel: 7, stride: 2, side: model.imageSize))
+    backbone == .efficientNetLite0
+      ? EfficientNetLite0.stem(imageSize: model.imageSize)
+      : unit("conv1", "bn1", convolution(3, 64, kernel: 7, stride: 2, side: model.imageSize))
   }
+
+  /// Whether a 3x3 max pooling of stride 2 follows the stem.
+  var poolsStem: Bool { backbone != .efficientNetLite0 }
 
   /// Stage 1, 2, 3 or 4.
   public func teacherStage(_ stage: Int) -> [BlockDescription] {
-    stageOfBlocks(
-      "layer\(stage)", inputChannels: stage == 1 ? 64 : channels(ofScale: stage - 1), planes: 32 << stage,
+    if backbone == .efficientNetLite0 { return EfficientNetLite0.stage(stage, imageSize: model.imageSize) }
+    return stageOfBlocks(
+      "layer\(stage)", inputChannels: stage == 1 ? 64 : channels(ofScale: stage - 1),
+      planes: backbone.planes[stage - 1],
       blocks: stage == 4 ? backbone.embeddingBlocks : backbone.stageBlocks[stage - 1],
       side: stage == 1 ? side(ofScale: 1) : side(ofScale: stage - 1), change: stage == 1 ? .none : .halve)
+  }
+
+  /// Whether a file may have a tensor of this name that no stage needs: the classifier, and stage 4 where it is not the bottleneck.
+  func isUnused(_ name: String) -> Bool {
+    backbone == .efficientNetLite0
+      ? EfficientNetLite0.isBehindStage3(name) : name.hasPrefix("fc.") || name.hasPrefix("layer4.")
   }
 
   /// The teacher's stages that are computed: the fourth only where it is the bottleneck.
@@ -80,7 +100,8 @@ public struct Architecture: Sendable {
   public var embedding: [BlockDescription] {
     let isConcatenated = model.bottleneck == .multiScale && model.fusion == .concatenation
     return stageOfBlocks(
-      "bn.bn_layer", inputChannels: isConcatenated ? concatenatedChannels : channels(ofScale: 3), planes: 512,
+      "bn.bn_layer", inputChannels: isConcatenated ? concatenatedChannels : channels(ofScale: 3),
+      planes: backbone.planes[3],
       blocks: backbone.embeddingBlocks, side: side(ofScale: 3), change: .halve)
   }
 
@@ -89,8 +110,9 @@ public struct Architecture: Sendable {
   /// Stage 1 makes scale 3, stage 2 scale 2, stage 3 scale 1.
   public func decoderStage(_ stage: Int) -> [BlockDescription] {
     stageOfBlocks(
-      "decoder.layer\(stage)", inputChannels: channels(ofScale: 5 - stage), planes: 512 >> stage,
-      blocks: backbone.stageBlocks[stage - 1], side: side(ofScale: 5 - stage), change: .double)
+      "decoder.layer\(stage)", inputChannels: channels(ofScale: 5 - stage), planes: backbone.planes[3 - stage],
+      blocks: backbone.stageBlocks[stage - 1], side: side(ofScale: 5 - stage), change: .double, ending: backbone.rebuilt
+    )
   }
 
   // MARK: Residual stages
@@ -98,19 +120,20 @@ public struct Architecture: Sendable {
   private enum Resolution { case none, halve, double }
 
   private func stageOfBlocks(
-    _ name: String, inputChannels: Int, planes: Int, blocks: Int, side: Int, change: Resolution
+    _ name: String, inputChannels: Int, planes: Int, blocks: Int, side: Int, change: Resolution,
+    ending: Activation = .relu
   ) -> [BlockDescription] {
     let outputChannels = planes * backbone.expansion
     let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
     return (0..<blocks).map {
       block(
         "\(name).\($0)", inputChannels: $0 == 0 ? inputChannels : outputChannels, planes: planes,
-        side: $0 == 0 ? side : newSide, change: $0 == 0 ? change : .none)
+        side: $0 == 0 ? side : newSide, change: $0 == 0 ? change : .none, ending: $0 == blocks - 1 ? ending : .relu)
     }
   }
 
   private func block(
-    _ name: String, inputChannels: Int, planes: Int, side: Int, change: Resolution
+    _ name: String, inputChannels: Int, planes: Int, side: Int, change: Resolution, ending: Activation
   ) -> BlockDescription {
     let outputChannels = planes * backbone.expansion
     let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
@@ -127,12 +150,12 @@ public struct Architecture: Sendable {
       units = [
         unit("\(name).conv1", "\(name).bn1", convolution(inputChannels, width, kernel: 1, side: side)),
         unit("\(name).conv2", "\(name).bn2", changing(width, width, kernel: 3)),
-        unit("\(name).conv3", "\(name).bn3", convolution(width, outputChannels, kernel: 1, side: newSide)),
+        unit("\(name).conv3", "\(name).bn3", convolution(width, outputChannels, kernel: 1, side: newSide), ending),
       ]
     } else {
       units = [
         unit("\(name).conv1", "\(name).bn1", changing(inputChannels, planes, kernel: 3)),
-        unit("\(name).conv2", "\(name).bn2", convolution(planes, planes, kernel: 3, side: newSide)),
+        unit("\(name).conv2", "\(name).bn2", convolution(planes, planes, kernel: 3, side: newSide), ending),
       ]
     }
     let skipName = change == .double ? "upsample" : "downsample"
@@ -140,12 +163,15 @@ public struct Architecture: Sendable {
     return BlockDescription(
       units: units,
       skip: needsSkip
-        ? unit("\(name).\(skipName).0", "\(name).\(skipName).1", changing(inputChannels, outputChannels, kernel: 1))
+        ? unit(
+          "\(name).\(skipName).0", "\(name).\(skipName).1", changing(inputChannels, outputChannels, kernel: 1), .linear)
         : nil)
   }
 
-  private func unit(_ convolution: String, _ normalization: String, _ shape: ConvolutionShape) -> UnitDescription {
-    UnitDescription(convolution: convolution, normalization: normalization, shape: shape)
+  private func unit(
+    _ convolution: String, _ normalization: String, _ shape: ConvolutionShape, _ activation: Activation = .relu
+  ) -> UnitDescription {
+    UnitDescription(convolution: convolution, normalization: normalization, shape: shape, activation: activation)
   }
 
   private func convolution(

@@ -17,7 +17,8 @@ package enum Initialization {
     }
   }
 
-  /// Convolutions: normal, with variance 2 / (output channels * kernel area) (kaiming_normal_, fan_out, relu). Transposed convolutions:
+  /// Convolutions: normal, with variance 2 / (output channels * kernel area) (kaiming_normal_, fan_out, relu; of a depthwise one each channel for
+  /// itself). Transposed convolutions:
   /// uniform between -b and b with b = 1 / sqrt(4 * output channels), which is PyTorch's default and what the authors' code leaves.
   private static func weights(of shape: ConvolutionShape, name: String, seed: UInt64) -> [Float] {
     var random = SplitMix64(seed, name: name)
@@ -26,7 +27,7 @@ package enum Initialization {
       let bound = 1 / Double(area * shape.outputChannels).squareRoot()
       return (0..<shape.weightCount).map { _ in Float((2 * random.unit() - 1) * bound) }
     }
-    let deviation = (2 / Double(shape.outputChannels * area)).squareRoot()
+    let deviation = (2 / Double((shape.isDepthwise ? 1 : shape.outputChannels) * area)).squareRoot()
     var values: [Float] = []
     values.reserveCapacity(shape.weightCount + 1)
     while values.count < shape.weightCount {

@@ -23,12 +23,13 @@ public struct ModelConfiguration: Sendable, Equatable {
   }
 }
 
-/// The ResNets that can teach, by torchvision's names.
+/// The networks that can teach: ResNets by torchvision's names, and a small one.
 public enum Backbone: String, CaseIterable, Codable, Sendable {
   case resNet18 = "resnet18"
   case resNet34 = "resnet34"
   case resNet50 = "resnet50"
   case wideResNet50x2 = "wide_resnet50_2"
+  case efficientNetLite0 = "efficientnet_lite0"
 }
 
 /// How a scale of the student is compared with the teacher's: one minus a cosine, summed over the scales.

@@ -76,9 +76,9 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
     try convolutions[0].forward(features.scales[0], images: images, into: halved.pointer)
     let concatenation = concatenation.pointer
     try convolutions[1].forward(
-      halved.pointer, images: images, residual: nil, relu: true, into: concatenation, stride: width)
+      halved.pointer, images: images, residual: nil, into: concatenation, stride: width)
     try convolutions[2].forward(
-      features.scales[1], images: images, residual: nil, relu: true, into: concatenation + part, stride: width)
+      features.scales[1], images: images, residual: nil, into: concatenation + part, stride: width)
     let (third, part, width) = (features.scales[2], part, width)
     let pixels = architecture.side(ofScale: 3) * architecture.side(ofScale: 3)
     try team.run(images) { image, _ in

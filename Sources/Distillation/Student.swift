@@ -82,7 +82,7 @@ public final class FrozenStudent {
   ) throws {
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
-      try FrozenConvolution(description.shape, try tensors.convolution(description), engine: engine, images: capacity)
+      try FrozenConvolution(description, try tensors.convolution(description), engine: engine, images: capacity)
     }
     bottleneck = try OneClassBottleneck(architecture, memory: memory, team: engine.team, unit: unit)
     decoder = try StudentDecoder(architecture, memory: memory, unit: unit)

@@ -2,19 +2,19 @@ import CVectorKernels
 import Network
 import Numerics
 
-/// The frozen ResNet that the student learns to imitate on normal images.
+/// The frozen network that the student learns to imitate on normal images.
 public final class Teacher {
   public let architecture: Architecture
   private let engine: any ConvolutionEngine
   private let stem: FrozenConvolution
   private let stages: [Stage<FrozenConvolution>]
   private let stemOutput: FloatBuffer
-  private let pooled: FloatBuffer
+  private let pooled: FloatBuffer?
   /// The most images at a time.
   public let capacity: Int
 
   /// - Parameters:
-  ///   - weights: under torchvision's names; see ``TeacherWeights``.
+  ///   - weights: under their file's names; see ``TeacherWeights``.
   ///   - capacity: the most images at a time.
   public init(
     _ architecture: Architecture, weights: TeacherWeights, engine: any ConvolutionEngine, capacity: Int
@@ -25,27 +25,29 @@ public final class Teacher {
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
       try FrozenConvolution(
-        description.shape, try weights.table.convolution(description), engine: engine, images: capacity)
+        description, try weights.table.convolution(description), engine: engine, images: capacity)
     }
     stem = try unit(architecture.teacherStem)
     stages = try (1...architecture.teacherStageCount).map {
       try Stage(architecture.teacherStage($0), memory: memory, unit: unit)
     }
     stemOutput = memory.own(stem.shape.outputCount)
-    pooled = memory.own(64 * architecture.side(ofScale: 1) * architecture.side(ofScale: 1))
+    pooled = architecture.poolsStem ? memory.own(stem.shape.outputCount / 4) : nil
   }
 
   /// Computes the features of normalised images, NHWC, into `target` from image `first` on.
   public func forward(_ x: UnsafePointer<Float>, images: Int, into target: FeatureBuffer, first: Int = 0) throws {
     try stem.forward(x, images: images, into: stemOutput.pointer)
-    let (shape, poolSize) = (stem.shape, 64 * architecture.side(ofScale: 1) * architecture.side(ofScale: 1))
-    let (stemOutput, pooled) = (stemOutput.pointer, pooled.pointer)
-    try engine.team.run(images) { image, _ in
-      rd_max_pool(
-        stemOutput + image * shape.outputCount, shape.outputHeight, shape.outputWidth, shape.outputChannels,
-        pooled + image * poolSize)
+    var input = UnsafePointer(stemOutput.pointer)
+    if let pooled {
+      let (shape, stemOutput, pooled) = (stem.shape, input, pooled.pointer)
+      try engine.team.run(images) { image, _ in
+        rd_max_pool(
+          stemOutput + image * shape.outputCount, shape.outputHeight, shape.outputWidth, shape.outputChannels,
+          pooled + image * shape.outputCount / 4)
+      }
+      input = UnsafePointer(pooled)
     }
-    var input = UnsafePointer(pooled)
     for (index, stage) in stages.enumerated() {
       input = try stage.forward(input, images: images)
       target.place(scale: index + 1, image: first)

@@ -23,14 +23,14 @@ extension TensorSource {
 
 /// A teacher's weights: exactly the tensors that its architecture needs.
 public struct TeacherWeights: Sendable {
-  /// The tensors, under torchvision's names.
+  /// The tensors, under their file's names.
   public let table: TensorTable
   /// SHA-256 over names, shapes and values.
   public let hash: String
 
   /// Takes what the teacher needs out of a file's tensors.
   ///
-  /// What torchvision's files have besides is passed over: the classifier, counters, and stage 4 where it is not the bottleneck.
+  /// What the files have besides is passed over: the classifier, counters, and stage 4 where it is not the bottleneck.
   /// - Throws: `Failure(.badData)` that names what is missing, of another shape, not finite, or belongs to another architecture.
   public init(_ table: TensorTable, for architecture: Architecture) throws {
     let needed = architecture.teacherUnits.flatMap(\.tensors)
@@ -39,8 +39,7 @@ public struct TeacherWeights: Sendable {
     }
     let known = Set(needed.map(\.name))
     let surplus = table.names.filter { name in
-      !known.contains(name) && !name.hasPrefix("fc.") && !name.hasPrefix("layer4.")
-        && !name.hasSuffix(".num_batches_tracked")
+      !known.contains(name) && !architecture.isUnused(name) && !name.hasSuffix(".num_batches_tracked")
     }
     guard surplus.isEmpty else {
       let some = surplus.prefix(3).joined(separator: ", ")

@@ -45,7 +45,7 @@ struct KnownNormals {
   }
 
   /// The colors of heat maps, the same for all images that are judged by this checkpoint: 99 % of the pixels of normal images have none, and
-  /// the highest of them lies where the colors begin.
+  /// the highest of them lies near the middle.
   /// - Parameters:
   ///   - lowest: the beginning of the scale where nothing is known of normal images.
   ///   - highest: its end where the scores that are asked for are not known of normal images.

@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import FileSystem
+import Imagery
 import Jobs
 import Metrics
 import Network
@@ -27,8 +28,9 @@ final class TrainedDetector {
   var record: CheckpointRecord { checkpoint.record }
   /// Height and width of maps.
   var side: Int { configuration.imageSize }
+  var fit: ImageFit { configuration.fit }
 
-  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
@@ -53,7 +55,7 @@ final class TrainedDetector {
         return (
           FeatureExtractor(
             try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            team: team),
+            fit: configuration.fit, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
             capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
@@ -68,6 +70,9 @@ final class TrainedDetector {
     self.configuration = configuration
     self.team = team
   }
+
+  /// The team's threads would not end by themselves.
+  deinit { team.finish() }
 }
 
 extension TrainedDetector {

@@ -7,33 +7,42 @@ public struct UnitDescription: Sendable {
   /// The batch normalisation's name, without `.weight` and the like.
   public let normalization: String
   public let shape: ConvolutionShape
+  /// What the output goes through, behind the residual where one is added.
+  public let activation: Activation
+  /// What the batch normalisation adds to the variance.
+  public let epsilon: Double
 
-  public init(convolution: String, normalization: String, shape: ConvolutionShape) {
+  public init(
+    convolution: String, normalization: String, shape: ConvolutionShape, activation: Activation = .relu,
+    epsilon: Double = 1e-5
+  ) {
     self.convolution = convolution
     self.normalization = normalization
     self.shape = shape
+    self.activation = activation
+    self.epsilon = epsilon
   }
 }
 
-/// The forward pass of a convolution with batch normalisation, then the addition of a residual and ReLU where asked.
+/// The forward pass of a convolution with batch normalisation, then the addition of a residual where there is one, then the activation.
 ///
 /// ``NormalizedConvolution`` learns, ``FrozenConvolution`` does not.
 public protocol ConvolutionUnit: AnyObject {
   var shape: ConvolutionShape { get }
 
-  /// Computes y = [ReLU] (norm(conv(x)) [+ residual]) for `images` images.
+  /// Computes y = activation(norm(conv(x)) [+ residual]) for `images` images.
   /// - Parameters:
   ///   - residual: of y's size, dense.
   ///   - stride: the distance between two pixels of y in floats; more than the channels where y is part of a concatenation.
   func forward(
-    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?,
     into y: UnsafeMutablePointer<Float>, stride: Int) throws
 }
 
 extension ConvolutionUnit {
-  /// norm(conv(x)) through ReLU, dense.
+  /// The same without a residual, dense.
   public func forward(_ x: UnsafePointer<Float>, images: Int, into y: UnsafeMutablePointer<Float>) throws {
-    try forward(x, images: images, residual: nil, relu: true, into: y, stride: shape.outputChannels)
+    try forward(x, images: images, residual: nil, into: y, stride: shape.outputChannels)
   }
 }
 

@@ -25,36 +25,40 @@ public final class FrozenConvolution: ConvolutionUnit {
   private let engine: any ConvolutionEngine
   private let weights: FrozenWeights
   private let bias: FloatBuffer
-
-  private static let epsilon = 1e-5
+  private let activation: Activation
 
   /// - Parameter images: the most images at a time.
-  public init(_ shape: ConvolutionShape, _ tensors: Tensors, engine: any ConvolutionEngine, images: Int) throws {
-    self.shape = shape
+  public init(_ unit: UnitDescription, _ tensors: Tensors, engine: any ConvolutionEngine, images: Int) throws {
+    shape = unit.shape
+    activation = unit.activation
     self.engine = engine
     let channels = shape.outputChannels
     let factors = (0..<channels).map {
-      Double(tensors.scale[$0]) / (Double(tensors.runningVariance[$0]) + Self.epsilon).squareRoot()
+      Double(tensors.scale[$0]) / (Double(tensors.runningVariance[$0]) + unit.epsilon).squareRoot()
     }
     var folded = shape.weights(fromTorch: tensors.weight)
     for index in folded.indices { folded[index] = Float(Double(folded[index]) * factors[index % channels]) }
-    weights = try engine.freeze(folded, of: shape, images: images)
+    weights =
+      shape.isDepthwise ? FrozenWeights(plain: folded) : try engine.freeze(folded, of: shape, images: images)
     bias = FloatBuffer(
       (0..<channels).map { Float(Double(tensors.shift[$0]) - Double(tensors.runningMean[$0]) * factors[$0]) })
-    engine.reserve(shape, images: images, shards: 0)
+    if !shape.isDepthwise { engine.reserve(shape, images: images, shards: 0) }
   }
 
   public func forward(
-    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
-    into y: UnsafeMutablePointer<Float>, stride: Int
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    stride: Int
   ) throws {
     let channels = shape.outputChannels
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
     let dense = stride == channels ? y : scratch(images)
-    try engine.forward(
-      shape, images: images, x: x, weights: weights,
-      ending: Ending(bias: bias.pointer, residual: residual, relu: relu), into: dense)
+    let ending = Ending(bias: bias.pointer, residual: residual, activation: activation)
+    if shape.isDepthwise {
+      try engine.team.depthwise(shape, images: images, x: x, weights: weights.plain, ending: ending, into: dense)
+    } else {
+      try engine.forward(shape, images: images, x: x, weights: weights, ending: ending, into: dense)
+    }
     guard stride > channels else { return }
     let parts = engine.team.count
     try engine.team.run(parts) { part, _ in

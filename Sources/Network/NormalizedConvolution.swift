@@ -5,6 +5,8 @@ import Numerics
 public final class NormalizedConvolution: ConvolutionUnit {
   public let shape: ConvolutionShape
   private let name: String
+  private let activation: Activation
+  private let epsilon: Double
   private let step: TrainingStep
 
   // Places in the arenas.
@@ -24,13 +26,15 @@ public final class NormalizedConvolution: ConvolutionUnit {
   private let b: FloatBuffer
   private let c: FloatBuffer
 
-  private static let epsilon = 1e-5
   private static let momentum = 0.1
 
   private var channels: Int { shape.outputChannels }
 
   public init(_ description: UnitDescription, step: TrainingStep) {
+    precondition(description.activation != .relu6 && !description.shape.isDepthwise)
     shape = description.shape
+    activation = description.activation
+    epsilon = description.epsilon
     self.step = step
     let parameters = step.parameters
     let channels = shape.outputChannels
@@ -49,8 +53,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// Normalises by the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is
   /// unbiased, the other one is not).
   public func forward(
-    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, relu: Bool,
-    into y: UnsafeMutablePointer<Float>, stride: Int
+    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    stride: Int
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let z = z.pointer
@@ -66,7 +70,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     for channel in 0..<channels {
       let mean = sums[channel] / count
       let variance = max(sums[channels + channel] / count - mean * mean, 0)
-      let inverseDeviation = 1 / (variance + Self.epsilon).squareRoot()
+      let inverseDeviation = 1 / (variance + epsilon).squareRoot()
       let factor = Double(affine[scale + channel]) * inverseDeviation
       self.mean.pointer[channel] = Float(mean)
       self.inverseDeviation.pointer[channel] = Float(inverseDeviation)
@@ -78,22 +82,23 @@ public final class NormalizedConvolution: ConvolutionUnit {
       move(runningMean + channel, towards: mean)
       move(runningVariance + channel, towards: variance * count / (count - 1))
     }
-    try normalize(residual: residual, relu: relu, into: y, stride: stride)
+    try normalize(residual: residual, into: y, stride: stride)
   }
 
-  /// The output of the last forward pass through ReLU once more: cheaper than the memory that keeping it takes. Before ``backward``.
+  /// The output of the last forward pass once more, where nothing was added to it: cheaper than the memory that keeping it takes. Before ``backward``.
   func forwardAgain(into y: UnsafeMutablePointer<Float>) throws {
-    try normalize(residual: nil, relu: true, into: y, stride: channels)
+    try normalize(residual: nil, into: y, stride: channels)
   }
 
   private func normalize(
-    residual: UnsafePointer<Float>?, relu: Bool, into y: UnsafeMutablePointer<Float>, stride: Int
+    residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>, stride: Int
   ) throws {
     let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z.pointer, a.pointer, b.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
-        z + start, a, b, residual.map { $0 + start }, relu ? 1 : 0, y + images.lowerBound * pixels * stride, stride,
+        z + start, a, b, residual.map { $0 + start }, activation == .relu ? 1 : 0,
+        y + images.lowerBound * pixels * stride, stride,
         images.count * pixels, channels)
     }
   }
@@ -115,7 +120,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// - Parameters:
   ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
   ///   - dyStride: the distance between two pixels of dy, and of y, in floats.
-  ///   - y: the output where it went through ReLU.
+  ///   - y: the output; not needed where it did not go through ReLU.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed.
   ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
@@ -126,6 +131,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
+    let y = activation == .relu ? y : nil
     let (z, mean, inverseDeviation) = (z.pointer, mean.pointer, inverseDeviation.pointer)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride

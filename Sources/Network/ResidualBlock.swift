@@ -2,20 +2,25 @@ import CVectorKernels
 import Numerics
 
 /// The convolutions of a residual block: two (basic) or three (bottleneck), and one beside them where the input cannot be added as it is.
+/// Blocks of other networks may have no skip connection at all.
 public struct BlockDescription: Sendable {
   public let units: [UnitDescription]
   public let skip: UnitDescription?
+  /// Whether the input, as it is or as the skip connection makes it, is added.
+  public let isResidual: Bool
 
-  public init(units: [UnitDescription], skip: UnitDescription?) {
+  public init(units: [UnitDescription], skip: UnitDescription?, isResidual: Bool = true) {
     self.units = units
     self.skip = skip
+    self.isResidual = isResidual
   }
 }
 
-/// y = ReLU(convolutions(x) + skip(x)) (K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
+/// y = activation(convolutions(x) + skip(x)) (K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 public final class ResidualBlock<Unit: ConvolutionUnit> {
   let units: [Unit]
   let skip: Unit?
+  private let isResidual: Bool
   let hidden: [FloatBuffer]
   private let skipOutput: FloatBuffer?
   let output: FloatBuffer
@@ -29,6 +34,7 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
   ) rethrows {
     units = try description.units.map(unit)
     skip = try description.skip.map(unit)
+    isResidual = description.isResidual
     hidden = units.dropLast().enumerated().map { memory.buffer(for: .hidden($0), $1.shape.outputCount) }
     skipOutput = skip.map { memory.buffer(for: .skip, $0.shape.outputCount) }
     let count = units[units.count - 1].shape.outputCount
@@ -42,15 +48,14 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
       try units[index].forward(inner, images: images, into: hidden[index].pointer)
       inner = UnsafePointer(hidden[index].pointer)
     }
-    var residual = x
+    var residual = isResidual ? x : nil
     if let skip, let skipOutput {
-      try skip.forward(
-        x, images: images, residual: nil, relu: false, into: skipOutput.pointer, stride: skip.shape.outputChannels)
+      try skip.forward(x, images: images, into: skipOutput.pointer)
       residual = UnsafePointer(skipOutput.pointer)
     }
     let last = units[units.count - 1]
     try last.forward(
-      inner, images: images, residual: residual, relu: true, into: output.pointer, stride: last.shape.outputChannels)
+      inner, images: images, residual: residual, into: output.pointer, stride: last.shape.outputChannels)
     return UnsafePointer(output.pointer)
   }
 }
@@ -61,7 +66,7 @@ extension ResidualBlock where Unit == NormalizedConvolution {
   func backward(_ step: TrainingStep, inputChannels: Int) throws {
     guard let input else { preconditionFailure("backward before forward") }
     let (dy, dx, inner) = (step.gradient.pointer, step.nextGradient.pointer, step.innerGradient.pointer)
-    // The last convolution's ReLU is also the skip connection's.
+    // The last convolution's activation is also the skip connection's.
     var gradient = dy
     var output = output
     for index in units.indices.reversed() {

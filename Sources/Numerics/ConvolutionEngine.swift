@@ -49,6 +49,16 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
 public struct FrozenWeights: Sendable {
   let buffer: FloatBuffer
   var form = WeightForm.plain
+
+  init(buffer: FloatBuffer, form: WeightForm = .plain) {
+    self.buffer = buffer
+    self.form = form
+  }
+
+  /// Weights as they are.
+  public init(plain weights: [Float]) { self.init(buffer: FloatBuffer(weights)) }
+
+  public var plain: UnsafePointer<Float> { UnsafePointer(buffer.pointer) }
 }
 
 /// What weights look like to Winograd's products.
@@ -61,17 +71,33 @@ enum WeightForm {
   case transformed
 }
 
-/// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and ReLU comes last where asked.
+/// What a convolution's output goes through at the end.
+public enum Activation: Sendable {
+  case linear
+  case relu
+  /// min(ReLU(y), 6)
+  case relu6
+
+  var code: Int32 {
+    switch self {
+    case .linear: Int32(RD_LINEAR)
+    case .relu: Int32(RD_RELU)
+    case .relu6: Int32(RD_RELU6)
+    }
+  }
+}
+
+/// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and the activation comes last.
 public struct Ending {
   let bias: UnsafePointer<Float>
   /// Lies as the output does.
   let residual: UnsafePointer<Float>?
-  let relu: Bool
+  let activation: Activation
 
-  public init(bias: UnsafePointer<Float>, residual: UnsafePointer<Float>?, relu: Bool) {
+  public init(bias: UnsafePointer<Float>, residual: UnsafePointer<Float>?, activation: Activation) {
     self.bias = bias
     self.residual = residual
-    self.relu = relu
+    self.activation = activation
   }
 
   /// Finishes some pixels and channels of y.
@@ -80,14 +106,14 @@ public struct Ending {
   ) {
     rd_add_bias(
       y, stride, bias + channels.lowerBound,
-      residual.map { $0 + pixels.lowerBound * outputChannels + channels.lowerBound }, outputChannels, relu ? 1 : 0,
+      residual.map { $0 + pixels.lowerBound * outputChannels + channels.lowerBound }, outputChannels, activation.code,
       pixels.count, channels.count)
   }
 }
 
 extension ConvolutionEngine {
   public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
-    FrozenWeights(buffer: FloatBuffer(weights))
+    FrozenWeights(plain: weights)
   }
 
   public func forward(

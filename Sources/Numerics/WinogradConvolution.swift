@@ -294,7 +294,8 @@ final class WinogradConvolution {
         rd_winograd_output(
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
           tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
-          ending?.residual.map { $0 + channels.lowerBound }, ending?.relu == true ? 1 : 0, y + channels.lowerBound)
+          ending?.residual.map { $0 + channels.lowerBound }, (ending?.activation ?? .linear).code,
+          y + channels.lowerBound)
       }
     }
   }

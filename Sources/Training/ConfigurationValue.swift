@@ -138,6 +138,8 @@ extension ConfigurationWord {
   static var words: [String] { allCases.map(\.rawValue) }
 }
 
+extension DataSet.Layout: ConfigurationWord {}
+extension ImageFit: ConfigurationWord {}
 extension Backbone: ConfigurationWord {}
 extension DistillationLoss: ConfigurationWord {}
 extension Fusion: ConfigurationWord {}

@@ -67,6 +67,22 @@ struct EvaluationHistory {
 }
 
 extension TrainingConfiguration {
+  /// A data set is a folder or a table, or folders of pictures.
+  /// - Throws: `Failure(.configuration)`.
+  func requireOneDataSet() throws {
+    let wrong =
+      switch (normal, anomalous, masks) {
+      case (.some, _, _) where !data.isEmpty: "data and normal are given"
+      case (.some, _, _) where category != nil: "normal and category are given: a folder of images has no categories"
+      case (.some, _, _) where layout != nil: "normal and layout are given"
+      case (nil, .some, _), (nil, _, .some): "anomalous or masks is given, and normal is not"
+      case (_, nil, .some): "masks is given, and anomalous is not"
+      default: nil as String?
+      }
+    guard let wrong else { return }
+    throw Failure(.configuration, wrong, hint: "give --data DIR, or --normal DIR [--anomalous DIR [--masks DIR]]")
+  }
+
   /// The keys of an evaluation on the way need each other.
   /// - Throws: `Failure(.configuration)`.
   func requireEvaluable() throws {
@@ -81,10 +97,10 @@ extension TrainingConfiguration {
         hint: "say how often, for example --evaluate-every '1 epochs'")
     }
     try require(
-      evaluationData != nil || validationFraction > 0, "evaluate_every is given, and nothing to evaluate",
+      testSet != nil || validationFraction > 0, "evaluate_every is given, and nothing to evaluate",
       hint: "name a data set with test images with --evaluation-data, or \(needsHeldOut)")
     try require(
-      evaluationData != nil || bestBy == .validationLoss,
+      testSet != nil || bestBy == .validationLoss,
       "best_by is \(bestBy.rawValue), and evaluation_data is not given",
       hint: "name a data set with test images with --evaluation-data")
     try require(

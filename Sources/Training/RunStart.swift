@@ -71,6 +71,10 @@ struct RunStart {
       communicator.rank == 0 ? try run.evaluations(upTo: losses.count) : []
     }
     let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
+    try communicator.agree {
+      guard communicator.rank == 0, let place = try run.setBestAside(unlessOf: history.best?.step) else { return }
+      console.say("the best checkpoints of before are now in \(place)")
+    }
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
     self.configuration = configuration

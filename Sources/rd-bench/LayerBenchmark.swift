@@ -3,14 +3,14 @@ import Distillation
 import Numerics
 
 /// Times the passes of every distinct convolution of teacher and student, in forward order: the forward pass of all, the gradients of those
-/// that are trained.
+/// that are trained. Depthwise ones, which are no engine's, are left out: they take little.
 func measureLayers(
   _ architecture: Architecture, engine: any ConvolutionEngine, batch: Int, shards: Int, repeats: Int,
   into report: inout Report
 ) throws {
   let (teacher, student) = (architecture.teacherUnits.map(\.shape), architecture.studentUnits.map(\.shape))
   var seen: Set<ConvolutionShape> = []
-  for shape in teacher + student where seen.insert(shape).inserted {
+  for shape in teacher + student where !shape.isDepthwise && seen.insert(shape).inserted {
     let layer = try Layer(shape, engine: engine, batch: batch, shards: shards)
     let trained = student.count { $0 == shape }
     var passes = [("forward", trained + teacher.count { $0 == shape }, layer.forward)]

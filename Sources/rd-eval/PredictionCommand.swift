@@ -26,7 +26,8 @@ struct PredictionCommand: ParsableCommand {
   @OptionGroup var detector: DetectorArguments
 
   @Argument(
-    help: "images (PNG or JPEG), folders with all images in them and below, and - for a list of these on standard input"
+    help:
+      "images (PNG, JPEG, TIFF, BMP or WebP), folders with all images in them and below, and - for a list of these on standard input"
   )
   var images: [String]
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collectives
 import Diagnostics
 import Training
 
@@ -22,20 +23,34 @@ struct TrainingOptions: ParsableCommand {
     help: ArgumentHelp("a TOML file with the same keys (default: rd-train.toml, if it exists)", valueName: "file"))
   var config: String?
 
+  @Flag(help: "do not train: print the configuration, and where each value comes from")
+  var printConfig = false
+
+  @Flag(help: ArgumentHelp("print docs/configuration.md", visibility: .private))
+  var printReference = false
+
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Model") var model: ModelOptions
   @OptionGroup(title: "Optimisation") var optimisation: OptimisationOptions
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointOptions
   @OptionGroup(title: "Evaluation on the way") var evaluation: EvaluationOptions
+  @OptionGroup(title: "Logs") var logs: LogOptions
   @OptionGroup(title: "Planning") var planning: PlanningOptions
 
   func run() throws {
-    let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words]
+    if printReference { return print(TrainingConfiguration.reference, terminator: "") }
+    let groups = [
+      data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words,
+      logs.words,
+    ]
     let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
-    let configuration = try TrainingConfiguration.resolve(
+    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
       file: config, options: Dictionary(uniqueKeysWithValues: options))
-    if planning.plan {
+    if printConfig {
+      guard LaunchEnvironment.current.rank == 0 else { return }
+      print(configuration.toml(origins: origins), terminator: "")
+    } else if planning.plan {
       try PlanningCommand.run(configuration, planning)
     } else {
       try TrainingCommand.run(configuration)
@@ -48,6 +63,10 @@ typealias GivenWords = [(TrainingConfiguration.Key, String?)]
 
 struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
+  @Option(help: .of(.layout, "name"), completion: .words(of: .layout)) var layout: String?
+  @Option(help: .of(.normal, "folder"), completion: .directory) var normal: String?
+  @Option(help: .of(.anomalous, "folder"), completion: .directory) var anomalous: String?
+  @Option(help: .of(.masks, "folder"), completion: .directory) var masks: String?
   @Option(help: .of(.category, "names")) var category: String?
   @Flag(inversion: .prefixedNo, help: .of(.skipUnreadable)) var skipUnreadable: Bool?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
@@ -55,7 +74,9 @@ struct DataOptions: ParsableArguments {
 
   var words: GivenWords {
     [
-      (.data, data), (.category, category), (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
+      (.data, data), (.layout, layout), (.normal, normal), (.anomalous, anomalous), (.masks, masks),
+      (.category, category),
+      (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
       (.validationFraction, validationFraction),
     ]
   }
@@ -69,11 +90,12 @@ struct ModelOptions: ParsableArguments {
   @Option(help: .of(.fusion, "name"), completion: .words(of: .fusion)) var fusion: String?
   @Option(help: .of(.bottleneck, "name"), completion: .words(of: .bottleneck)) var bottleneck: String?
   @Option(help: .of(.imageSize, "pixels")) var imageSize: String?
+  @Option(help: .of(.fit, "name"), completion: .words(of: .fit)) var fit: String?
 
   var words: GivenWords {
     [
       (.teacher, teacher), (.backbone, backbone), (.preset, preset), (.loss, loss), (.fusion, fusion),
-      (.bottleneck, bottleneck), (.imageSize, imageSize),
+      (.bottleneck, bottleneck), (.imageSize, imageSize), (.fit, fit),
     ]
   }
 }
@@ -139,6 +161,13 @@ struct EvaluationOptions: ParsableArguments {
       (.evaluateEvery, evaluateEvery), (.evaluationData, evaluationData), (.bestBy, bestBy), (.earlyStop, earlyStop),
     ]
   }
+}
+
+struct LogOptions: ParsableArguments {
+  @Option(help: .of(.metricsFile, "file"), completion: .file()) var metricsFile: String?
+  @Option(help: .of(.trace, "file"), completion: .file()) var trace: String?
+
+  var words: GivenWords { [(.metricsFile, metricsFile), (.trace, trace)] }
 }
 
 struct PlanningOptions: ParsableArguments {

@@ -73,7 +73,8 @@ import Testing
       engine: engine, tree: try ShardTree(shards: shards, ranks: 1), communicator: LocalCommunicator(),
       capacity: layer.batch)
     let unit = NormalizedConvolution(
-      UnitDescription(convolution: "conv", normalization: "bn", shape: shape), step: step)
+      UnitDescription(
+        convolution: "conv", normalization: "bn", shape: shape, activation: variant.relu ? .relu : .linear), step: step)
     let parameters = step.parameters
     parameters.allocate(nodes: step.accumulator.nodes.count)
     let weights = FloatBuffer(shape.weights(fromTorch: layer.weightF4.numbers()))
@@ -94,10 +95,10 @@ import Testing
     )
     step.begin(imagesPerShard: counts(layer.batch, shards: shards), batch: layer.batch)
     try unit.forward(
-      x.pointer, images: layer.batch, residual: residual.map { UnsafePointer($0.pointer) }, relu: variant.relu,
+      x.pointer, images: layer.batch, residual: residual.map { UnsafePointer($0.pointer) },
       into: y.pointer, stride: layer.outputs)
     try unit.backward(
-      dy.pointer, through: variant.relu ? UnsafePointer(y.pointer) : nil, x: x.pointer, into: dx.pointer)
+      dy.pointer, through: y.pointer, x: x.pointer, into: dx.pointer)
 
     let statistics = Array(UnsafeBufferPointer(start: parameters.statistics.values, count: 2 * layer.outputs))
     let affine = parameters.affineGradients.values

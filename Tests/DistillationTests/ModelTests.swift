@@ -43,15 +43,16 @@ import Testing
     let f8: Data
   }
 
-  @Test(arguments: 0..<7)
+  @Test(arguments: 0..<9)
   func agreesWithPyTorch(index: Int) throws {
     let cases = try fixture("models", in: .module, as: [Case].self)
-    #expect(cases.count == 7)
+    #expect(cases.count == 9)
     let example = cases[index]
     let network = try NetworkExample(example.model, seed: example.seed, batch: example.batch)
     // Reading the weights is most of the time that a large network takes here.
-    let ways = example.backbone == .resNet18 ? [(1, 1), (4, 2)] : [(4, 2)]
-    for kind in EngineKind.exact where kind != .vectorWithAVX2 || example.backbone == .resNet18 {
+    let isSmall = example.backbone == .resNet18 || example.backbone == .efficientNetLite0
+    let ways = isSmall ? [(1, 1), (4, 2)] : [(4, 2)]
+    for kind in EngineKind.exact where kind != .vectorWithAVX2 || isSmall {
       for (shards, threads) in ways {
         try kind.with(threads: threads) { try compare(example, network, kind, shards: shards, engine: $0) }
       }

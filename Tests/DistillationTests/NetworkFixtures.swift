@@ -46,8 +46,9 @@ func fixtureTensors(_ units: [UnitDescription], of backbone: Backbone, seed: UIn
 
 private func affineRule(_ name: String, of unit: UnitDescription, _ backbone: Backbone) -> (shift: Float, scale: Float)
 {
-  let outputs = Double(unit.shape.outputChannels)
+  let outputs = Double(unit.shape.isDepthwise ? 1 : unit.shape.outputChannels)
   let parts = unit.normalization.split(separator: ".")
+  // Not of the teacher's inverted residual blocks, in which rounding errors grow little.
   let isLastOfBlock =
     parts.last == (backbone.hasBottleneckBlocks ? "bn3" : "bn2") && parts.dropLast().last.flatMap { Int($0) } != nil
   return switch name {

@@ -142,9 +142,10 @@ struct Example: CustomStringConvertible {
 
 extension Example {
   /// The forward pass with frozen weights, and with what may follow it.
-  func runFrozen(on engine: any ConvolutionEngine, bias: [Float]? = nil, residual: [Float]? = nil, relu: Bool = false)
-    throws -> [Float]
-  {
+  func runFrozen(
+    on engine: any ConvolutionEngine, bias: [Float]? = nil, residual: [Float]? = nil,
+    activation: Activation = .linear
+  ) throws -> [Float] {
     let bias = FloatBuffer(bias ?? [Float](repeating: 0, count: shape.outputChannels))
     let rest = residual.map { FloatBuffer($0) }
     let frozen = try engine.freeze(weights, of: shape, images: images)
@@ -152,7 +153,8 @@ extension Example {
     var result = [Float](repeating: .nan, count: images * shape.outputCount)
     try engine.forward(
       shape, images: images, x: x, weights: frozen,
-      ending: Ending(bias: bias.pointer, residual: rest.map { UnsafePointer($0.pointer) }, relu: relu), into: &result)
+      ending: Ending(bias: bias.pointer, residual: rest.map { UnsafePointer($0.pointer) }, activation: activation),
+      into: &result)
     return result
   }
 }

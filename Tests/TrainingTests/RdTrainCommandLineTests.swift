@@ -71,6 +71,19 @@ import Training
     #expect(outcome.code == 0 && outcome.output == "rd-train 0.1.0\n")
   }
 
+  @Test(arguments: [nil, 2])
+  func theConfigurationIsPrintedAndNothingDone(ranks: Int?) throws {
+    guard ranks == nil || ToolProcess.hasMPI else { return }
+    let folder = try TemporaryFolder()
+    let outcome = try run(["--epochs", "7", "--print-config"], file: Self.requiredFile, ranks: ranks, in: folder)
+    #expect(outcome.code == 0 && outcome.errors.isEmpty)
+    for line in [/data = "d" +# rd-train.toml:1\n/, /epochs = 7 +# --epochs\n/, /seed = 111 +# default\n/] {
+      #expect(outcome.output.matches(of: line).count == 1)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rd-train.toml"])
+    #expect(try run(["--print-config"]).code == 64)
+  }
+
   // MARK: What is not
 
   @Test func withoutAnythingItSaysWhatItNeeds() throws {
@@ -145,7 +158,7 @@ import Training
     try FileManager.default.createDirectory(
       at: folder.url.appendingPathComponent("d"), withIntermediateDirectories: true)
     let outcome = try run(["--category", "all"], file: Self.requiredFile, in: folder)
-    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: no folder in it holds train/good\n"))
+    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: there are no categories\n"))
   }
 
   @Test func aPlanFailsAsTheRunWould() throws {

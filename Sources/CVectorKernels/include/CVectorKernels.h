@@ -14,9 +14,17 @@ void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, doub
 void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
                float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
 
-// y = y + bias (+ residual), then ReLU where asked. residual may be NULL.
-void rd_add_bias(float *y, ptrdiff_t y_stride, const float *bias, const float *residual, ptrdiff_t residual_stride, int relu, ptrdiff_t rows,
+// What a convolution's output goes through at the end: nothing, max(0, y), or min(max(0, y), 6).
+enum { RD_LINEAR, RD_RELU, RD_RELU6 };
+
+// y = y + bias (+ residual), then the activation. residual may be NULL.
+void rd_add_bias(float *y, ptrdiff_t y_stride, const float *bias, const float *residual, ptrdiff_t residual_stride, int activation, ptrdiff_t rows,
                  ptrdiff_t channels);
+
+// A convolution of every channel by itself, kernel x kernel, rows first ..< first + rows of one image's output. There are `padding` zeros before the
+// first row and column, and as many as are needed behind the last ones. Weights are [kernel][kernel][channels]; channels are a multiple of 16.
+void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, const float *weights, ptrdiff_t kernel, ptrdiff_t stride,
+                  ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
 // First half of batch normalisation's backward pass. Where the output y went through ReLU (y not NULL), dy is set to 0 in place where y is 0.
 // Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
@@ -121,10 +129,10 @@ void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride);
 // Some channels of the outputs of tiles from their planes, row by row. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
-// does, and ReLU follows where asked.
+// does, and the activation follows.
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int relu, float *y);
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y);
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
 // meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
