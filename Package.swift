@@ -7,6 +7,8 @@ let package = Package(
     .executable(name: "rd-train", targets: ["rd-train"]),
     .executable(name: "rd-eval", targets: ["rd-eval"]),
     .executable(name: "rd-data", targets: ["rd-data"]),
+    // For other programs; Diagnostics for the type of its errors.
+    .library(name: "ReverseDistillation", targets: ["ReverseDistillation", "Diagnostics"]),
     // What tests preload into the tools.
     .library(name: "CFaultyCalls", type: .dynamic, targets: ["CFaultyCalls"]),
   ],
@@ -24,7 +26,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(
       name: "CImageCodecs",
-      linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+      linkerSettings: ["png", "jpeg", "tiff", "webp"].map { .linkedLibrary($0) }),
     .systemLibrary(name: "CMalloc"),
     .target(name: "CVectorKernels"),
 
@@ -46,7 +48,7 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "CMalloc", "Collectives", "FileSystem", "Diagnostics",
+        "CMalloc", "COpenMPI", "CHDF5", "COpenBLAS", "Collectives", "Numerics", "FileSystem", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // What training and evaluation have in common.
@@ -78,16 +80,23 @@ let package = Package(
         "Numerics",
         "TensorFiles", "FileSystem", "Jobs", "Diagnostics",
       ]),
+    // What other programs get.
+    .target(
+      name: "ReverseDistillation",
+      dependencies: [
+        "Evaluation", "Scoring", "Metrics", "Distillation", "Imagery", "Collectives", "Jobs", "Diagnostics",
+      ]),
+    .executableTarget(name: "score-image", dependencies: ["ReverseDistillation"], path: "docs/examples/score-image"),
     .executableTarget(
       name: "rd-eval",
       dependencies: [
-        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Metrics", "Collectives", "Diagnostics",
+        "Evaluation", "Reports", "Training", "Jobs", "Distillation", "Imagery", "Metrics", "Collectives", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "rd-data",
       dependencies: [
-        "Imagery", "Jobs", "Diagnostics",
+        "Imagery", "Reports", "Jobs", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -144,12 +153,14 @@ let package = Package(
       dependencies: [
         "Training", "Distillation", "Network", "Numerics", "Collectives", "Imagery", "Jobs", "Diagnostics", "rd-train",
         "training-probe", "TestSupport",
-      ]),
+      ],
+      resources: [.copy("Fixtures")]),
     .testTarget(
       name: "ParallelTests",
       dependencies: [
         "Evaluation", "Metrics", "Checkpoints", "Collectives", "Jobs", "Diagnostics", "Distillation", "Imagery",
         "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench", "fuzz-probe",
+        "score-image", "ReverseDistillation",
       ]),
   ],
   swiftLanguageModes: [.v6]

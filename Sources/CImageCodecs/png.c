@@ -82,11 +82,12 @@ int image_codec_decode_png(const uint8_t *bytes, size_t count, image_codec_raste
   if ((uint64_t)raster->width * raster->height > IMAGE_CODEC_MAX_PIXELS) png_error(png, "the picture is too large");
 
   png_byte kind = png_get_color_type(png, info);
-  raster->channels = kind & PNG_COLOR_MASK_COLOR ? 3 : 1;
+  int has_alpha = kind & PNG_COLOR_MASK_ALPHA || png_get_valid(png, info, PNG_INFO_tRNS);
+  raster->channels = (kind & PNG_COLOR_MASK_COLOR ? 3 : 1) + (has_alpha ? 1 : 0);
   if (kind == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (kind == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(png);
+  if (png_get_valid(png, info, PNG_INFO_tRNS)) png_set_tRNS_to_alpha(png);
   png_set_scale_16(png);
-  png_set_strip_alpha(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
 

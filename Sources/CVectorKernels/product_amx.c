@@ -42,8 +42,7 @@ TILES static void configure(int rows, int words) {
   _tile_loadconfig(&shapes);
 }
 
-// c[16 or 32][32] (+)= a * b, as configured, for steps of so many words until the depth is reached. Each step is one rounding of a tile's sums: they are
-// begun anew with it, and added to c's.
+// c[16 or 32][32] (+)= a * b, as configured, for steps of so many words until the depth is reached. The sums begin with c's, or with zero.
 TILES INLINE void multiply(int is_tall, ptrdiff_t depth, ptrdiff_t words, const uint32_t *a, ptrdiff_t a_stride, const uint32_t *b, float *c,
                            ptrdiff_t c_stride, int adding) {
   if (adding) {

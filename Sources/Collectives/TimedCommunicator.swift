@@ -3,6 +3,8 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
   private let base: any Communicator
   /// The time spent so far. The rule of one thread at a time protects it.
   public private(set) var time = Duration.zero
+  /// Is told of every call when it ends: its name, and when it began.
+  public var observer: ((_ call: String, _ start: ContinuousClock.Instant) -> Void)?
 
   public init(_ base: any Communicator) { self.base = base }
 
@@ -11,24 +13,26 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
   public var rankInJob: Int { base.rankInJob }
 
   public func barrier() throws {
-    try measured { try base.barrier() }
+    try measured("barrier") { try base.barrier() }
   }
 
   public func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
-    try measured { try base.broadcast(buffer, from: root) }
+    try measured("broadcast") { try base.broadcast(buffer, from: root) }
   }
 
   public func allGather(
     _ send: UnsafeRawBufferPointer, into receive: UnsafeMutableRawBufferPointer, counts: [Int]
   ) throws {
-    try measured { try base.allGather(send, into: receive, counts: counts) }
+    try measured("all-gather") { try base.allGather(send, into: receive, counts: counts) }
   }
 
   public func allToAll(
     _ send: UnsafeRawBufferPointer, sendRanges: [Range<Int>],
     into receive: UnsafeMutableRawBufferPointer, receiveRanges: [Range<Int>]
   ) throws {
-    try measured { try base.allToAll(send, sendRanges: sendRanges, into: receive, receiveRanges: receiveRanges) }
+    try measured("all-to-all") {
+      try base.allToAll(send, sendRanges: sendRanges, into: receive, receiveRanges: receiveRanges)
+    }
   }
 
   public func watch(stallTimeout: Duration?) throws { try base.watch(stallTimeout: stallTimeout) }
@@ -39,9 +43,12 @@ public final class TimedCommunicator: Communicator, @unchecked Sendable {
 
   public func abort(_ code: Int32) -> Never { base.abort(code) }
 
-  private func measured(_ body: () throws -> Void) throws {
+  private func measured(_ call: String, _ body: () throws -> Void) throws {
     let start = ContinuousClock.now
-    defer { time += ContinuousClock.now - start }
+    defer {
+      time += ContinuousClock.now - start
+      observer?(call, start)
+    }
     try body()
   }
 }

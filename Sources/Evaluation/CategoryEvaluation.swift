@@ -26,17 +26,17 @@ public struct CategoryEvaluation {
     self.console = console
     self.categories = try communicator.agree {
       if let categories { return categories }
-      let tested = try MVTecDataSet.testedCategories(in: options.data)
+      let tested = try options.dataSet.testedCategories()
       let chosen = tested.filter { isFolder("\(options.detector.checkpoint)/\($0)") }
       guard !chosen.isEmpty else {
         throw Failure(
-          .badData, "\(options.detector.checkpoint): holds no run of a category of \(options.data)",
-          hint: "expected are RUNS/NAME, which rd-train wrote to, and DIR/NAME/test; the categories are "
+          .badData, "\(options.detector.checkpoint): holds no run of a category of \(options.dataName)",
+          hint: "expected are RUNS/NAME, which rd-train wrote to; the categories with test images are "
             + (tested.isEmpty ? "none" : tested.joined(separator: ", ")))
       }
       let without = tested.filter { !chosen.contains($0) }
       if !without.isEmpty {
-        console.say("warning: \(without.joined(separator: ", ")): no run in \(options.detector.checkpoint); left out")
+        console.warn("\(without.joined(separator: ", ")): no run in \(options.detector.checkpoint); left out")
       }
       return chosen
     }

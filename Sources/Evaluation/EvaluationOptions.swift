@@ -1,11 +1,13 @@
+import Imagery
 import Metrics
 
 /// What an evaluation is told.
 public struct EvaluationOptions: Sendable {
   public var detector: DetectorOptions
   public var threshold: ThresholdChoice
-  /// Folder of the data set; pictures lie in `data/category/test/KIND`, or in `data/test/KIND` without a category.
-  public var data: String
+  public var dataSet: DataSet
+  /// What the data set is called in reports.
+  public var dataName: String
   public var category: String?
   /// Where the results go.
   public var output: String
@@ -13,12 +15,13 @@ public struct EvaluationOptions: Sendable {
   package var pixelMemory = 256 << 20
 
   public init(
-    _ detector: DetectorOptions, threshold: ThresholdChoice = .falseAlarmRate(0.01), data: String,
-    category: String? = nil, output: String
+    _ detector: DetectorOptions, threshold: ThresholdChoice = .falseAlarmRate(0.01), dataSet: DataSet,
+    dataName: String, category: String? = nil, output: String
   ) {
     self.detector = detector
     self.threshold = threshold
-    self.data = data
+    self.dataSet = dataSet
+    self.dataName = dataName
     self.category = category
     self.output = output
   }

@@ -25,6 +25,8 @@ public final class Evaluator {
   private let trained: TrainedDetector
   private let normals: KnownNormals
   private let images: TestImages
+  /// Below `maps/`.
+  private let pictureNames: [String]
   private var team: ThreadTeam { trained.team }
   private var side: Int { images.side }
 
@@ -36,26 +38,28 @@ public final class Evaluator {
     self.console = console
     let trained = try TrainedDetector(options.detector, over: communicator, console: console)
     self.trained = trained
-    do {
-      normals = try communicator.agree { try KnownNormals(trained, options.detector) }
-      let entries = try communicator.agree { try MVTecDataSet.test(at: options.data, category: options.category) }
-      let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
-      try communicator.compareAcrossRanks(names, what: "the test images")
-      images = TestImages(entries, side: trained.side, over: communicator)
-    } catch {
-      trained.team.finish()
-      throw error
+    normals = try communicator.agree { try KnownNormals(trained, options.detector) }
+    let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
+    let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
+    try communicator.compareAcrossRanks(names, what: "the test images")
+    images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
+    var pictureNames = PictureNames()
+    self.pictureNames = entries.map { entry in
+      let name = entry.image.relativePath.split(separator: "/").last ?? ""
+      return pictureNames.png(for: "\(entry.kind)/\(name)")
     }
   }
 
-  /// Writes `metrics.json`, `scores.csv`, `report.html`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective, and once.
+  /// Writes `metrics.json`, `scores.csv`, `report.html`, `overview.png`, and in `maps/` a picture for every image and all raw maps in `maps.h5`. Collective.
   /// - Returns: the metrics, on every rank the same.
   /// - Throws: on all ranks the same `Failure`, after which no scratch file is left.
   @discardableResult
   public func evaluate() throws -> Evaluation {
-    defer { team.finish() }
     let maps = try communicator.agree {
       try makeFolder("\(options.output)/maps")
+      // What stands there of an earlier evaluation is no longer whole.
+      let metrics = "\(options.output)/metrics.json"
+      if communicator.rank == 0, isFile(metrics) { try removeFile(metrics) }
       return try MapScratch(in: options.output, size: side * side, shares: images.shares, over: communicator)
     }
     let outcome = try TestScoring(images, trained.extractor, trained.detector, over: communicator, console: console)
@@ -79,9 +83,8 @@ public final class Evaluator {
     let count = images.own.count
     try team.run(count) { index, _ in
       let image = images.own.lowerBound + index
-      let entry = images.entries[image]
       try picture(of: image, map: maps.map(of: image), pictures)
-        .writePNG(to: "\(options.output)/maps/\(entry.kind)/\(pictureName(of: entry))")
+        .writePNG(to: "\(options.output)/maps/\(pictureNames[image])")
       let done = drawn.add(1, ordering: .relaxed).newValue
       console.progress(done, of: count, "picture \(done)/\(count)")
     }
@@ -93,7 +96,7 @@ public final class Evaluator {
   }
 
   private func resized(_ image: Int) throws -> Raster {
-    try ImageFile.decode(images.entries[image].image.path).resized(width: side, height: side)
+    try trained.fit.square(ImageFile.decode(images.entries[image].image.path), side: side)
   }
 
   /// One scale for the whole set.
@@ -179,7 +182,7 @@ public final class Evaluator {
       // Last: where it is, all the others are.
       try summary.write(to: "\(options.output)/metrics.json")
     }
-    warnings.forEach { console.say("warning: \($0)") }
+    warnings.forEach { console.warn("\($0)") }
     if let verdicts { console.say(verdicts.description) }
     console.say(describe(outcome.evaluation.overall))
     console.say("report.html, metrics.json, scores.csv, overview.png and maps/ are in \(options.output)")
@@ -198,7 +201,7 @@ public final class Evaluator {
         ("Checkpoint", trained.path), ("SHA-256", try trained.checkpoint.sha256()),
         ("Training", "\(record.step) steps, \(record.producer)"), ("Fingerprint of its images", record.dataFingerprint),
         ("SHA-256 of the teacher", record.teacherHash),
-        ("Test images", options.data + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
+        ("Test images", options.dataName + (options.category.map { "/\($0)" } ?? "") + ", \(rows.count) of them"),
         ("Scored scales", summary.scales), ("Image score", "\(summary.score) of the anomaly map"),
         ("Evaluation", "\(versionText(tool: "rd-eval")), \(Date().formatted(.iso8601))"),
       ], configuration: record.configuration,
@@ -213,11 +216,5 @@ public final class Evaluator {
     func shown(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
     return
       "image AUROC \(shown(metrics.imageAUROC)), pixel AUROC \(shown(metrics.pixelAUROC)), AUPRO \(shown(metrics.aupro))"
-  }
-
-  /// The image's own name, with .png behind it where it is of another kind: 001.jpg and 001.png may both be there.
-  private func pictureName(of entry: TestEntry) -> String {
-    let name = entry.image.relativePath.split(separator: "/").last.map(String.init) ?? ""
-    return name.lowercased().hasSuffix(".png") ? name : name + ".png"
   }
 }

@@ -7,16 +7,16 @@ import Metrics
 import Reports
 
 /// What a checkpoint knows of normal images, as far as it is about the scores that are asked for.
-struct KnownNormals {
+package struct KnownNormals {
   let statistics: NormalStatistics?
-  private(set) var scores: NormalScores?
+  package private(set) var scores: NormalScores?
   /// Why there are no scores; nil where there are.
   private(set) var absence: String?
   private(set) var warnings: [String] = []
   var areHeldOut: Bool { statistics?.areHeldOut ?? false }
 
   /// - Throws: `Failure` where the checkpoint's scores are not finite.
-  init(_ trained: TrainedDetector, _ options: DetectorOptions) throws {
+  package init(_ trained: TrainedDetector, _ options: DetectorOptions) throws {
     statistics = trained.record.normalStatistics
     guard let statistics else {
       absence =
@@ -44,8 +44,17 @@ struct KnownNormals {
     DecisionThreshold(choice, normal: scores, areHeldOut: areHeldOut, f1: f1)
   }
 
+  /// The threshold where no labels are known.
+  /// - Throws: `Failure(.usage)` where there is nothing to find it from.
+  package func requireThreshold(_ choice: ThresholdChoice) throws -> DecisionThreshold {
+    guard let threshold = threshold(choice) else {
+      throw Failure(.usage, "there is no threshold: \(absence ?? "")", hint: "give one as --threshold")
+    }
+    return threshold
+  }
+
   /// The colors of heat maps, the same for all images that are judged by this checkpoint: 99 % of the pixels of normal images have none, and
-  /// the highest of them lies where the colors begin.
+  /// the highest of them lies near the middle.
   /// - Parameters:
   ///   - lowest: the beginning of the scale where nothing is known of normal images.
   ///   - highest: its end where the scores that are asked for are not known of normal images.

@@ -1,6 +1,6 @@
 import Diagnostics
 import FileSystem
-import Foundation
+import Glibc
 import Imagery
 
 /// The pictures that are asked for, one after the other: files, the pictures in folders and in those below, and what a list on standard
@@ -11,7 +11,7 @@ struct PictureQueue {
 
   struct Entry: Codable {
     let path: String
-    /// A path of its own for what belongs to the picture, below some folder.
+    /// A path of its own for a PNG file that belongs to the picture, below some folder.
     let name: String
     /// Why there is no picture, where that is known already.
     var problem: String?
@@ -29,9 +29,9 @@ struct PictureQueue {
   /// The next one comes last.
   private var places: [Place]
   private var lines: [String] = []
-  private var unfinishedLine = Data()
+  private var unfinishedLine: [UInt8] = []
   private var count = 0
-  private var namesUsed: [String: Int] = [:]
+  private var names = PictureNames()
 
   init(_ arguments: [String]) {
     places = arguments.reversed().map { $0 == Self.standardInput ? .list : .given($0) }
@@ -39,7 +39,8 @@ struct PictureQueue {
 
   /// The next pictures, `most` of them where so many are known: does not wait for more lines where there are some.
   /// - Returns: none at the end.
-  mutating func next(_ most: Int) -> [Entry] {
+  /// - Throws: `Failure(.inputOutput)` where standard input cannot be read.
+  mutating func next(_ most: Int) throws -> [Entry] {
     var entries: [Entry] = []
     while entries.count < most, let place = places.popLast() {
       switch place {
@@ -53,7 +54,7 @@ struct PictureQueue {
         }
       case .file(let path, let name):
         count += 1
-        entries.append(Entry(path: path, name: unused(name)))
+        entries.append(Entry(path: path, name: names.png(for: name)))
       case .folder(let path, let name):
         do {
           try open(path, name)
@@ -71,7 +72,7 @@ struct PictureQueue {
             places.append(.list)
             return entries
           }
-          guard readLines() else { continue }
+          guard try readLines() else { continue }
         }
         places.append(.list)
         if !lines.isEmpty { places.append(.given(lines.removeFirst())) }
@@ -86,7 +87,7 @@ struct PictureQueue {
       let (path, name) = ("\(path)/\(child)", name.isEmpty ? child : "\(name)/\(child)")
       if isFolder(path) {
         if !isSymbolicLink(path) { places.append(.folder(path: path, name: name)) }
-      } else if MVTecDataSet.isPicture(child) {
+      } else if ImageFile.isPicture(child) {
         places.append(.file(path: path, name: name))
       }
     }
@@ -94,20 +95,18 @@ struct PictureQueue {
 
   /// Takes the lines that standard input has, and waits for some where it has none.
   /// - Returns: false at its end.
-  private mutating func readLines() -> Bool {
-    let data = FileHandle.standardInput.availableData
-    unfinishedLine += data
+  private mutating func readLines() throws -> Bool {
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    let count = read(STDIN_FILENO, &bytes, bytes.count)
+    guard count >= 0 || errno == EINTR else {
+      throw Failure(.inputOutput, "standard input: cannot be read: \(String(cString: strerror(errno)))")
+    }
+    unfinishedLine += bytes.prefix(max(count, 0))
     var parts = unfinishedLine.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    unfinishedLine = data.isEmpty ? Data() : Data(parts.removeLast())
-    lines += parts.filter { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
-    return !data.isEmpty || !lines.isEmpty
-  }
-
-  private mutating func unused(_ name: String) -> String {
-    let times = namesUsed[name, default: 0]
-    namesUsed[name] = times + 1
-    guard times > 0 else { return name }
-    let point = name.lastIndex(of: ".") ?? name.endIndex
-    return unused("\(name[..<point])-\(times + 1)\(name[point...])")
+    unfinishedLine = count == 0 ? [] : Array(parts.removeLast())
+    // Lists from Windows end their lines with two signs.
+    lines += parts.map { $0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0 }.filter { !$0.isEmpty }
+      .map { String(decoding: $0, as: UTF8.self) }
+    return count != 0 || !lines.isEmpty
   }
 }

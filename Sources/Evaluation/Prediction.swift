@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import Imagery
 import Metrics
 import Reports
 
@@ -16,17 +17,25 @@ struct Prediction: Codable {
     let peakX: Int
     let peakY: Int
 
-    /// - Parameter side: height and width of the map.
-    init(_ region: AnomalousRegion, side: Int, width: Int, height: Int) {
-      func pixels(_ range: Range<Int>, of size: Int) -> Range<Int> {
-        range.lowerBound * size / side..<(range.upperBound * size + side - 1) / side
+    /// - Parameters:
+    ///   - side: height and width of the map.
+    ///   - fit: how the map covers the picture. What lies beside the picture is taken to its edge.
+    init(_ region: AnomalousRegion, side: Int, width: Int, height: Int, fit: ImageFit) {
+      let whole = fit.extent(width: width, height: height)
+      func pixels(_ range: Range<Int>, of size: Int, inside length: Int) -> Range<Int> {
+        let first = min(range.lowerBound * size / side, length - 1)
+        return first..<max(min((range.upperBound * size + side - 1) / side, length), first + 1)
       }
-      func middle(_ index: Int, of size: Int) -> Int { (2 * index + 1) * size / (2 * side) }
-      let (columns, rows) = (pixels(region.columns, of: width), pixels(region.rows, of: height))
+      func middle(_ index: Int, of size: Int, inside length: Int) -> Int {
+        min((2 * index + 1) * size / (2 * side), length - 1)
+      }
+      let columns = pixels(region.columns, of: whole.x, inside: width)
+      let rows = pixels(region.rows, of: whole.y, inside: height)
       (x, y, self.width, self.height) = (columns.lowerBound, rows.lowerBound, columns.count, rows.count)
-      area = max(1, Int((Double(region.area) * Double(width * height) / Double(side * side)).rounded()))
+      area = max(1, Int((Double(region.area) * Double(whole.x * whole.y) / Double(side * side)).rounded()))
       peak = region.peak
-      (peakX, peakY) = (middle(region.peakColumn, of: width), middle(region.peakRow, of: height))
+      peakX = middle(region.peakColumn, of: whole.x, inside: width)
+      peakY = middle(region.peakRow, of: whole.y, inside: height)
     }
 
     private enum CodingKeys: String, CodingKey {

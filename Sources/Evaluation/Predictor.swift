@@ -61,43 +61,35 @@ public final class Predictor {
     self.console = console
     let trained = try TrainedDetector(options.detector, over: communicator, console: console)
     self.trained = trained
-    do {
-      (normals, threshold, pictures) = try communicator.agree {
-        let normals = try KnownNormals(trained, options.detector)
-        guard let threshold = normals.threshold(options.threshold) else {
-          throw Failure(
-            .usage, "there is no threshold: \(normals.absence ?? "")", hint: "give one as --threshold")
-        }
-        // Where no normal images are known, the threshold is in the middle of the scale.
-        let size = options.detector.score == .maximum ? 1 : Double(trained.side * trained.side)
-        let scale = try normals.heatMapScale(
-          options.detector.scales, lowest: 0, highest: max(2 * threshold.value / size, 0))
-        return (normals, threshold, ResultPictures(scale: scale))
-      }
-      let known = options.pixelThreshold ?? normals.pixelThreshold(options.detector.scales) ?? threshold.value
-      extent = options.detector.score == .maximum ? min(known, threshold.value) : known
-    } catch {
-      trained.team.finish()
-      throw error
+    (normals, threshold) = try communicator.agree {
+      let normals = try KnownNormals(trained, options.detector)
+      return (normals, try normals.requireThreshold(options.threshold))
     }
+    // A threshold for sums is spread over the pixels.
+    let isMaximum = options.detector.score == .maximum
+    let perPixel = threshold.value / (isMaximum ? 1 : Double(trained.side * trained.side))
+    let known = options.pixelThreshold ?? normals.pixelThreshold(options.detector.scales) ?? perPixel
+    extent = isMaximum ? min(known, perPixel) : known
+    // Where no normal images are known, the threshold is in the middle of the scale.
+    let scale = try normals.heatMapScale(options.detector.scales, lowest: 0, highest: max(2 * perPixel, 0))
+    pictures = ResultPictures(scale: scale)
     features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.imagesAtATime)
     console.say(threshold.description)
-    (threshold.warnings + normals.warnings).forEach { console.say("warning: \($0)") }
+    (threshold.warnings + normals.warnings).forEach { console.warn("\($0)") }
   }
 
-  /// Judges pictures. A picture that cannot be read is named and does not stop the others. Collective, and once.
+  /// Judges pictures. A picture that cannot be read is named and does not stop the others. Collective.
   /// - Parameters:
   ///   - arguments: files, folders, and `-` for a list of these on standard input.
   ///   - write: takes the lines of output, on rank 0, in the order of the pictures.
   /// - Returns: the same on every rank.
   /// - Throws: on all ranks the same `Failure`, that of `write` included.
   public func predict(_ arguments: [String], write: (String) throws -> Void) throws -> Counts {
-    defer { trained.team.finish() }
     var counts = Counts()
     var queue = PictureQueue(communicator.rank == 0 ? arguments : [])
     try communicator.agree { if communicator.rank == 0 { try write(options.format.header) } }
     while true {
-      let wanted = queue.next(FeatureExtractor.imagesAtATime * communicator.size)
+      let wanted = try communicator.agree { try queue.next(FeatureExtractor.imagesAtATime * communicator.size) }
       let entries = try communicator.allGather(coded: communicator.rank == 0 ? wanted : [])
       if entries.isEmpty { break }
       let share = evenRange(communicator.rank, of: communicator.size, count: entries.count)
@@ -141,11 +133,7 @@ public final class Predictor {
   private func prediction(
     _ entry: PictureQueue.Entry, _ picture: Raster, _ detection: Detection
   ) throws -> Prediction {
-    guard detection.score.isFinite else {
-      throw Failure(
-        .internalError, "\(entry.path): the score is \(detection.score)",
-        hint: "numbers that are not finite come from a diverged training or damaged weights")
-    }
+    try detection.requireFiniteScore(of: entry.path)
     let isAnomalous = threshold.isReached(by: detection.score)
     // In a normal image nothing reaches the peak, but a score that is not a peak has regions of its own.
     let peak = options.detector.score == .maximum ? threshold.value : extent
@@ -156,13 +144,14 @@ public final class Predictor {
     prediction.score = detection.score
     prediction.pValue = normals.scores?.pValue(of: detection.score)
     prediction.regions = regions.map {
-      Prediction.Region($0, side: side, width: picture.width, height: picture.height)
+      Prediction.Region($0, side: side, width: picture.width, height: picture.height, fit: trained.fit)
     }
     if let output = options.output {
-      let path = "\(output)/\(entry.name)\(entry.name.lowercased().hasSuffix(".png") ? "" : ".png")"
+      let path = "\(output)/\(entry.name)"
       try makeFolder(folder(of: path))
       try pictures.verdict(
-        image: picture, map: detection.map, side: side, regions: mask, extent: extent, isAnomalous: isAnomalous
+        image: trained.fit.whole(picture), map: detection.map, side: side, regions: mask, extent: extent,
+        isAnomalous: isAnomalous
       )
       .writePNG(to: path)
       prediction.overlay = path

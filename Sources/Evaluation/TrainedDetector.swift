@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import FileSystem
+import Imagery
 import Jobs
 import Metrics
 import Network
@@ -13,24 +14,25 @@ import TensorFiles
 import Training
 
 /// A checkpoint's networks, ready to score images, and what is known of its training.
-final class TrainedDetector {
-  let checkpoint: CheckpointFile
+package final class TrainedDetector {
+  package let checkpoint: CheckpointFile
   /// Where the checkpoint is.
   let path: String
   let configuration: TrainingConfiguration
-  let extractor: FeatureExtractor
-  let detector: Detector
+  package let extractor: FeatureExtractor
+  package let detector: Detector
   let team: ThreadTeam
 
   /// The name of the checkpoint's file.
   var name: String { String(path.split(separator: "/").last ?? "") }
   var record: CheckpointRecord { checkpoint.record }
   /// Height and width of maps.
-  var side: Int { configuration.imageSize }
+  package var side: Int { configuration.imageSize }
+  var fit: ImageFit { configuration.fit }
 
-  /// Collective. The team's threads end with ``ThreadTeam/finish()`` only.
+  /// Collective.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
-  init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
+  package init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
     let (checkpoint, path) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
@@ -53,7 +55,7 @@ final class TrainedDetector {
         return (
           FeatureExtractor(
             try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            team: team),
+            fit: configuration.fit, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
             capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
@@ -68,6 +70,9 @@ final class TrainedDetector {
     self.configuration = configuration
     self.team = team
   }
+
+  /// The team's threads would not end by themselves.
+  deinit { team.finish() }
 }
 
 extension TrainedDetector {
@@ -88,6 +93,16 @@ extension TrainedDetector {
   }
 }
 
+extension Detection {
+  /// - Throws: `Failure(.internalError)` where the score is not a number.
+  package func requireFiniteScore(of picture: String) throws {
+    guard !score.isFinite else { return }
+    throw Failure(
+      .internalError, "\(picture): the score is \(score)",
+      hint: "numbers that are not finite come from a diverged training or damaged weights")
+  }
+}
+
 /// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
 func openCheckpoint(
   _ path: String, withTeacher: Bool, console: Console
@@ -96,7 +111,7 @@ func openCheckpoint(
   let own = RunFolder(path).checkpoints
   let folder = isFolder(own) ? own : path
   let store = CheckpointStore(storage: FolderStorage(folder)) {
-    console.say("warning: \($0.name): \($0.reason)")
+    console.warn("\($0.name): \($0.reason)")
   }
   guard let newest = try store.newestValid(withTeacher ? [.parameters, .teacher] : [.parameters]) else {
     throw Failure(

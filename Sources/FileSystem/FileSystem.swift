@@ -1,5 +1,5 @@
 import Diagnostics
-import Glibc
+import Foundation
 
 /// What the last failed system call says.
 func systemReason() -> String { String(cString: strerror(errno)) }
@@ -107,6 +107,27 @@ public func makeFolder(_ path: String) throws {
   let failure = Failure(.inputOutput, "\(path): cannot be made: \(systemReason())")
   // Another rank may have been faster; a file of that name is another matter.
   guard isFolder(path) else { throw failure }
+}
+
+/// Makes a folder with all that belongs in it, which is there whole or not at all.
+/// - Parameter fill: is given the empty folder under another name.
+/// - Throws: `Failure` of `.usage` where the folder is there and not empty, of `.inputOutput`, and what `fill` throws.
+public func writeFolder(_ path: String, fill: (_ path: String) throws -> Void) throws {
+  let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+  if isFolder(path), try !namesInFolder(path).isEmpty {
+    throw Failure(.usage, "\(path): the folder is not empty", hint: "choose another one, or empty it")
+  }
+  let temporary = path + ".partial"
+  // What an earlier attempt left.
+  try? FileManager.default.removeItem(atPath: temporary)
+  try makeFolder(temporary)
+  do {
+    try fill(temporary)
+  } catch {
+    try? FileManager.default.removeItem(atPath: temporary)
+    throw error
+  }
+  try renameFile(temporary, to: path)
 }
 
 public func isFolder(_ path: String) -> Bool {

@@ -1,11 +1,17 @@
-/// How a camera was held, as Exif data in a JPEG or PNG file say it: what has to be done to the stored picture to see it upright.
+/// How a camera was held, as Exif data in a file say it (or the TIFF file itself): what has to be done to the stored picture to see it upright.
 enum ExifOrientation: UInt16 {
   case upright = 1
   case mirrored, upsideDown, mirroredUpsideDown, transposed, turnedLeft, transposedUpsideDown, turnedRight
 
   /// What the bytes of a picture file say; upright where they say nothing, or nothing sensible.
   init(ofFile bytes: [UInt8]) {
-    let exif = bytes.starts(with: [0xFF, 0xD8]) ? Self.exif(ofJPEG: bytes) : Self.exif(ofPNG: bytes)
+    let exif =
+      switch bytes.first {
+      case 0xFF: Self.exif(ofJPEG: bytes)
+      case 0x89: Self.exif(ofPNG: bytes)
+      case UInt8(ascii: "R"): Self.exif(ofWebP: bytes)
+      default: nil as ArraySlice<UInt8>?
+      }
     self = exif.flatMap(Self.orientation) ?? .upright
   }
 
@@ -19,7 +25,7 @@ enum ExifOrientation: UInt16 {
       let (start, end) = (place + 4, place + 2 + length)
       guard start <= end, end <= bytes.count else { return nil }
       let content = bytes[start..<end]
-      if marker == 0xFFE1, content.starts(with: Array("Exif\0\0".utf8)) { return content.dropFirst(6) }
+      if marker == 0xFFE1, content.starts(with: exifStart) { return content.dropFirst(exifStart.count) }
       place = end
     }
     return nil
@@ -34,6 +40,21 @@ enum ExifOrientation: UInt16 {
     }
     return nil
   }
+
+  private static func exif(ofWebP bytes: [UInt8]) -> ArraySlice<UInt8>? {
+    var place = 12
+    while let length = number(bytes[...], at: place + 4, bytes: 4, isLittle: true), place + 8 + length <= bytes.count {
+      let content = bytes[place + 8..<place + 8 + length]
+      if bytes[place..<place + 4].elementsEqual("EXIF".utf8) {
+        // Some writers take it over from JPEG with its start.
+        return content.starts(with: exifStart) ? content.dropFirst(exifStart.count) : content
+      }
+      place += 8 + length + length % 2
+    }
+    return nil
+  }
+
+  private static let exifStart = Array("Exif\0\0".utf8)
 
   /// What a TIFF structure's first directory says.
   private static func orientation(_ tiff: ArraySlice<UInt8>) -> ExifOrientation? {

@@ -28,6 +28,15 @@ extension Raster {
     }
   }
 
+  /// A mask of a few small numbers (classes of defects, or 0 and 1) with all of them but 0 in white; others as they are.
+  ///
+  /// - Precondition: the picture is grey.
+  public func withMarksInWhite() -> Raster {
+    precondition(channels == 1, "a mask has one channel")
+    guard let highest = pixels.max(), (1...127).contains(highest) else { return self }
+    return Raster(width: width, height: height, channels: 1, pixels: pixels.map { $0 == 0 ? 0 : 255 })
+  }
+
   /// Which pixels of a mask are marked: sample / 255 > 0.5, row by row.
   ///
   /// - Precondition: the picture is grey.

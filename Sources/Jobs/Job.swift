@@ -28,6 +28,13 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
 public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: String) {
   // Tensors that were read and brought into another form go back to the system; glibc would otherwise come to keep ever larger ones.
   mallopt(M_MMAP_THRESHOLD, 1 << 20)
+  // What is opened next would otherwise take the place of a closed standard stream.
+  while case let file = open("/dev/null", O_RDWR), file >= 0 {
+    guard file <= STDERR_FILENO else {
+      close(file)
+      break
+    }
+  }
   // A file that may not grow further is then an error in writing; mpirun gives its ranks the signals' defaults.
   signal(SIGXFSZ, SIG_IGN)
   do {

@@ -56,7 +56,7 @@ package struct PlacementTable: Sendable {
 
   package func show(on console: Console) {
     for line in lines { console.say(line) }
-    for warning in warnings { console.say("warning: \(warning)") }
+    for warning in warnings { console.warn("\(warning)") }
   }
 
   // MARK: The table

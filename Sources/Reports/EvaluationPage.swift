@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Foundation
 import Metrics
 
@@ -86,13 +87,9 @@ extension EvaluationReport {
       columns: [
         "Kind", "Images", "Image AUROC", "Image AP", "Image F1-max", "Pixel AUROC", "Pixel AP", "AUPRO",
       ],
-      rows: summary.perDefect.sorted { precedes($0.key, $1.key) }.map {
+      rows: summary.perDefect.sorted { precedesInBytes($0.key, $1.key) }.map {
         row($0.key, count(of: $0.key), $0.value)
       }, last: [row("all", summary.images.anomalous, summary.metrics)])
-  }
-
-  private func precedes(_ first: String, _ second: String) -> Bool {
-    first.utf8.lexicographicallyPrecedes(second.utf8)
   }
 
   // MARK: Charts
@@ -110,8 +107,9 @@ extension EvaluationReport {
   }
 
   private var scoreHistogram: Chart {
-    let low = images.map(\.score).min() ?? 0
-    let high = images.map(\.score).max() ?? 1
+    // With the threshold, which may be beyond all scores.
+    let places = images.map(\.score) + (summary.verdicts.map { [$0.threshold.value] } ?? [])
+    let (low, high) = (places.min() ?? 0, places.max() ?? 1)
     let bins = 32
     /// Of the images of a class, in percent.
     func shares(_ isAnomalous: Bool) -> Chart.Shape {

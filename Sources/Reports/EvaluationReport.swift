@@ -23,9 +23,10 @@ public struct EvaluationReport: Sendable {
       var pictures = [image, try style.overlay(image: image, map: map, side: side)]
       if let mask { pictures.append(try ResultPictures.outlined(image, mask: mask, side: side)) }
       self.pictures = try pictures.map { picture in
-        let side = min(Self.largestSide, max(picture.width, picture.height))
-        let isSmall = max(picture.width, picture.height) <= side
-        return try (isSmall ? picture : picture.resized(width: side, height: side)).encodedJPEG()
+        let longer = max(picture.width, picture.height)
+        guard longer > Self.largestSide else { return try picture.encodedJPEG() }
+        func scaled(_ side: Int) -> Int { max(1, side * Self.largestSide / longer) }
+        return try picture.resized(width: scaled(picture.width), height: scaled(picture.height)).encodedJPEG()
       }
     }
 

@@ -9,6 +9,7 @@ package final class FeatureExtractor {
   package static let imagesAtATime = 8
 
   private let teacher: Teacher
+  private let fit: ImageFit
   package let team: ThreadTeam
   private let pixels: FloatBuffer
   /// Of the pictures that were read last.
@@ -17,8 +18,9 @@ package final class FeatureExtractor {
   /// The most images at a time.
   package var capacity: Int { teacher.capacity }
 
-  package init(_ teacher: Teacher, team: ThreadTeam) {
+  package init(_ teacher: Teacher, fit: ImageFit, team: ThreadTeam) {
     self.teacher = teacher
+    self.fit = fit
     self.team = team
     let side = teacher.architecture.model.imageSize
     pixels = FloatBuffer(teacher.capacity * side * side * 3)
@@ -29,28 +31,22 @@ package final class FeatureExtractor {
   /// - Throws: `Failure(.badData)` that names a picture that cannot be read.
   @discardableResult
   package func read(_ paths: [String]) throws -> [SIMD2<Int>] {
-    let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
+    let (pixels, size, fit) = (pixels.pointer, architecture.model.imageSize, fit)
     self.paths = paths
     return try team.map(paths.count) { index in
       let picture = try ImageFile.decode(paths[index])
-      Self.normalize(picture, size: size, into: pixels, place: index)
+      fit.square(picture, side: size).normalized(into: pixels + index * size * size * 3)
       return SIMD2(picture.width, picture.height)
     }
   }
 
   /// Resizes and normalises pictures that were decoded.
   package func take(_ pictures: [Raster], from paths: [String]) throws {
-    let (pixels, size) = (pixels.pointer, architecture.model.imageSize)
+    let (pixels, size, fit) = (pixels.pointer, architecture.model.imageSize, fit)
     self.paths = paths
     try team.run(pictures.count) { index, _ in
-      Self.normalize(pictures[index], size: size, into: pixels, place: index)
+      fit.square(pictures[index], side: size).normalized(into: pixels + index * size * size * 3)
     }
-  }
-
-  private static func normalize(
-    _ picture: Raster, size: Int, into pixels: UnsafeMutablePointer<Float>, place: Int
-  ) {
-    picture.resized(width: size, height: size).normalized(into: pixels + place * size * size * 3)
   }
 
   /// The features of the first `images` pictures that were read or taken, into `target` from image `first` on.

@@ -15,14 +15,13 @@ package struct TestImages: Sendable {
   package let own: Range<Int>
   /// Height and width of maps and masks.
   package let side: Int
+  private let fit: ImageFit
 
-  package init(_ entries: [TestEntry], side: Int, over communicator: any Communicator) {
+  package init(_ entries: [TestEntry], side: Int, fit: ImageFit, over communicator: any Communicator) {
     self.entries = entries
     self.side = side
-    var kinds: [String] = []
-    // The entries are ordered by their paths, and so by their kinds.
-    for entry in entries where entry.isAnomalous && entry.kind != kinds.last { kinds.append(entry.kind) }
-    self.kinds = kinds
+    self.fit = fit
+    kinds = Set(entries.filter(\.isAnomalous).map(\.kind)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     shares = (0..<communicator.size).map { evenRange($0, of: communicator.size, count: entries.count) }
     own = shares[communicator.rank]
   }
@@ -30,7 +29,10 @@ package struct TestImages: Sendable {
   /// The parts for the pixels' metrics: the normal images and each kind of defect.
   package var parts: Int { kinds.count + 1 }
 
-  package func part(of image: Int) -> Int { kinds.firstIndex(of: entries[image].kind).map { $0 + 1 } ?? 0 }
+  package func part(of image: Int) -> Int {
+    let entry = entries[image]
+    return entry.isAnomalous ? (kinds.firstIndex(of: entry.kind) ?? 0) + 1 : 0
+  }
 
   /// Where a defect is, as a mask file says.
   package struct Mask {
@@ -45,10 +47,25 @@ package struct TestImages: Sendable {
   /// The mask of an image; nil for normal images and where there is none.
   package func mask(of image: Int) throws -> Mask? {
     try entries[image].maskPath.map {
-      let file = try ImageFile.decodeMask($0)
+      let file = try ImageFile.decodeMask($0).withMarksInWhite()
       return Mask(
-        pixels: file.resized(width: side, height: side).binaryMask(), size: SIMD2(file.width, file.height),
+        pixels: fit.square(file, side: side).binaryMask(), size: SIMD2(file.width, file.height),
         isBinary: file.pixels.allSatisfy { $0 == 0 || $0 == 255 })
+    }
+  }
+
+  /// Reads this rank's images and their masks, so that a bad one is found before anything depends on it.
+  /// - Parameter progress: told how many of them were read, and may stop it.
+  /// - Throws: `Failure` that names an image or a mask that cannot be read, and what `progress` throws.
+  package func requireReadable(on team: ThreadTeam, progress: (_ done: Int, _ total: Int) throws -> Void) throws {
+    let step = FeatureExtractor.imagesAtATime
+    for start in stride(from: own.lowerBound, to: own.upperBound, by: step) {
+      let count = min(step, own.upperBound - start)
+      try team.run(count) { index, _ in
+        _ = try ImageFile.decode(entries[start + index].image.path)
+        _ = try mask(of: start + index)
+      }
+      try progress(start + count - own.lowerBound, own.count)
     }
   }
 

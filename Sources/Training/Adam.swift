@@ -45,12 +45,15 @@ package final class Adam {
   var exchangeBytes: Int { reduction.receiveBytes }
 
   /// Sums the ranks' partial gradients and updates all parameters. Collective.
-  /// - Parameter step: counted from 1.
+  /// - Parameters:
+  ///   - step: counted from 1.
+  ///   - afterReduction: called when the gradients have been summed.
   /// - Throws: ``NonFiniteNumbers`` on all ranks alike where a gradient is not finite or cannot be squared.
-  package func update(step: Int) throws {
+  package func update(step: Int, afterReduction: () -> Void = {}) throws {
     let own = reduction.own
     let gradients = parameters.weightGradients.pointer
     try reduction.reduceScatter(nodes: gradients, into: gradients + own.lowerBound)
+    afterReduction()
     try requireUsableGradients()
     try update(
       parameters.weights.values + own.lowerBound, moments: weightMoments, gradients: gradients + own.lowerBound,

@@ -4,12 +4,13 @@ import Numerics
 extension TrainingConfiguration {
   /// The keys of the configuration, in the order in which they are rendered; the raw value is the name in files.
   public enum Key: String, CaseIterable, Sendable {
-    case data, category
+    case data, layout, normal, anomalous, masks, category
     case skipUnreadable = "skip_unreadable"
     case output
     case validationFraction = "validation_fraction"
     case teacher, backbone, preset, loss, fusion, bottleneck
     case imageSize = "image_size"
+    case fit
     case epochs
     case maxSteps = "max_steps"
     case batchSize = "batch_size"
@@ -32,6 +33,8 @@ extension TrainingConfiguration {
     case evaluationData = "evaluation_data"
     case bestBy = "best_by"
     case earlyStop = "early_stop"
+    case metricsFile = "metrics_file"
+    case trace
 
     /// The command-line option of the same meaning.
     public var option: String { "--" + rawValue.replacing("_", with: "-") }
@@ -58,12 +61,14 @@ extension TrainingConfiguration.Key {
   /// The sections of the rendered configuration and of `--help`.
   var section: String {
     switch self {
-    case .data, .category, .skipUnreadable, .output, .validationFraction: "Data"
-    case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize: "Model"
+    case .data, .layout, .normal, .anomalous, .masks, .category: "Data"
+    case .skipUnreadable, .output, .validationFraction: "Data"
+    case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize, .fit: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
     case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: "Evaluation on the way"
+    case .metricsFile, .trace: "Logs"
     }
   }
 
@@ -71,13 +76,14 @@ extension TrainingConfiguration.Key {
   /// equal. The preset is not among them, because loss and fusion are; nor are data and teacher, which are compared by their content.
   var definesComputation: Bool {
     switch self {
-    case .backbone, .loss, .fusion, .bottleneck, .imageSize: true
+    case .backbone, .loss, .fusion, .bottleneck, .imageSize, .fit: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
     case .validationFraction: true
-    case .data, .category, .skipUnreadable, .output, .teacher, .preset, .epochs, .maxSteps: false
+    case .data, .layout, .normal, .anomalous, .masks, .category: false
+    case .skipUnreadable, .output, .teacher, .preset, .epochs, .maxSteps: false
     case .threads, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: false
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: false
-    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop: false
+    case .evaluateEvery, .evaluationData, .bestBy, .earlyStop, .metricsFile, .trace: false
     }
   }
 
@@ -85,11 +91,26 @@ extension TrainingConfiguration.Key {
   var setting: Setting {
     switch self {
     case .data:
-      Setting(\.data, "folder of the data set", "a folder", valid: { !$0.isEmpty })
+      Setting(
+        \.data, "folder of the data set, or its table (docs/data.md)", "a folder or a CSV file", valid: { !$0.isEmpty })
+    case .layout:
+      Setting(\.layout, "how the files of the data set lie", otherwise: "found out")
+    case .normal:
+      Setting(
+        \.normal, "instead of data: folder of normal images", "a folder", otherwise: "none", valid: { !$0.isEmpty })
+    case .anomalous:
+      Setting(
+        \.anomalous,
+        "with normal: folder of anomalous images to test with; every fifth normal image then is for that too",
+        "a folder", otherwise: "none", valid: { !$0.isEmpty })
+    case .masks:
+      Setting(
+        \.masks, "with anomalous: folder of masks of the same names", "a folder", otherwise: "none",
+        valid: { !$0.isEmpty })
     case .category:
       Setting(
-        \.category, "subfolder of the data set to train on; its normal images lie in train/good",
-        "a folder name, several with commas between them, or all", otherwise: "none",
+        \.category, "part of the data set to train on, where it has several",
+        "a name, several with commas between them, or all", otherwise: "none",
         valid: { CategorySelection($0) != nil })
     case .skipUnreadable:
       Setting(
@@ -118,6 +139,8 @@ extension TrainingConfiguration.Key {
       Setting(
         \.imageSize, "height and width to which images are brought, in pixels", "a multiple of 32, from 32 to 16384",
         valid: { (32...16384).contains($0) && $0 % 32 == 0 })
+    case .fit:
+      Setting(\.fit, "how images that are not square are brought to that: scaled apart, or padded")
     case .epochs:
       Setting(\.epochs, "passes over the training images", count, valid: isCount)
     case .maxSteps:
@@ -197,6 +220,15 @@ extension TrainingConfiguration.Key {
     case .earlyStop:
       Setting(
         \.earlyStop, "end after this many evaluations without a better one", count, otherwise: "never", valid: isCount)
+    case .metricsFile:
+      Setting(
+        \.metricsFile, "file for step, loss, speed and the newest checkpoint's age, in Prometheus's text format",
+        "a file",
+        otherwise: "none", valid: { !$0.isEmpty })
+    case .trace:
+      Setting(
+        \.trace, "file for a trace of the first steps on every rank, which Perfetto shows", "a file", otherwise: "none",
+        valid: { !$0.isEmpty })
     }
   }
 }

@@ -15,6 +15,13 @@ extension TrainingConfiguration {
   /// - Throws: one ``Failure`` that says everything that is wrong: `.usage` if the command line is at fault or nothing says what to do,
   ///   `.configuration` if only the file is, or if values do not go together.
   public static func resolve(file: String? = nil, options: [Key: String] = [:]) throws -> TrainingConfiguration {
+    try resolveWithOrigins(file: file, options: options).configuration
+  }
+
+  /// ``resolve(file:options:)``, and where each value that is no default was given: an option, or a file's line.
+  public static func resolveWithOrigins(
+    file: String? = nil, options: [Key: String] = [:]
+  ) throws -> (configuration: TrainingConfiguration, origins: [Key: String]) {
     let file = file ?? (FileManager.default.fileExists(atPath: defaultFile) ? defaultFile : nil)
     var reader = ConfigurationReader(.draft)
     if let file {
@@ -23,7 +30,7 @@ extension TrainingConfiguration {
     let fileErrors = reader.errors.count
     for key in Key.allCases {
       guard let word = options[key] else { continue }
-      reader.read(.word(word), key: key, place: "\(key.option) \(WrittenValue.word(word).shown)")
+      reader.read(.word(word), key: key, from: key.option, shownAs: "\(key.option) \(WrittenValue.word(word).shown)")
     }
     let usage = file == nil || reader.errors.count > fileErrors
     reader.require(Key.allCases.filter(\.isRequired)) { key in
@@ -37,9 +44,26 @@ extension TrainingConfiguration {
         ? "give the options, or write them into \(defaultFile) in this folder (cluster/rd-train.toml is an example); "
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
+    try configuration.requireOneDataSet()
     try configuration.requireResumableCategories()
     try configuration.requireEvaluable()
-    return configuration
+    return (configuration, reader.origins)
+  }
+
+  /// A data set is a folder or a table, or folders of pictures.
+  /// - Throws: `Failure(.configuration)`.
+  func requireOneDataSet() throws {
+    let wrong =
+      switch (normal, anomalous, masks) {
+      case (.some, _, _) where !data.isEmpty: "data and normal are given"
+      case (.some, _, _) where category != nil: "normal and category are given: a folder of images has no categories"
+      case (.some, _, _) where layout != nil: "normal and layout are given"
+      case (nil, .some, _), (nil, _, .some): "anomalous or masks is given, and normal is not"
+      case (_, nil, .some): "masks is given, and anomalous is not"
+      default: nil as String?
+      }
+    guard let wrong else { return }
+    throw Failure(.configuration, wrong, hint: "give --data DIR, or --normal DIR [--anomalous DIR [--masks DIR]]")
   }
 
   /// Reads the text of a configuration file that stands for itself.
@@ -66,11 +90,14 @@ extension TrainingConfiguration {
   public func restored(from checkpointText: String, file: String) throws -> TrainingConfiguration {
     let computation = Key.allCases.filter(\.definesComputation)
     var start = self
-    // Older checkpoints held nothing out and do not say so.
+    // Older checkpoints held nothing out and stretched all images, and do not say so.
     start.validationFraction = 0
+    start.fit = .stretch
     var reader = ConfigurationReader(start)
     reader.read(toml: checkpointText, file: file, keys: computation)
-    reader.require(computation.filter { $0 != .validationFraction }) { "\(file): '\($0.rawValue)' is missing" }
+    reader.require(computation.filter { ![.validationFraction, .fit].contains($0) }) {
+      "\(file): '\($0.rawValue)' is missing"
+    }
     return try reader.result(.badData, hint: "the checkpoint was written by another version of rd-train, or is damaged")
   }
 
@@ -96,20 +123,26 @@ private struct ConfigurationReader {
   typealias Key = TrainingConfiguration.Key
 
   private var configuration: TrainingConfiguration
-  private var given: Set<Key> = []
+  /// Where each value was given.
+  private(set) var origins: [Key: String] = [:]
+  /// Whether there is a file that cannot be parsed: what stands in it is not known, so nothing is missing.
+  private var isBroken = false
   private(set) var errors: [String] = []
 
   init(_ configuration: TrainingConfiguration) {
     self.configuration = configuration
   }
 
-  /// Reads one value; `place` says where it stands and what it is.
-  mutating func read(_ written: WrittenValue, key: Key, place: String) {
-    given.insert(key)
+  /// Reads one value.
+  /// - Parameters:
+  ///   - origin: where it stands.
+  ///   - text: where it stands and what it is.
+  mutating func read(_ written: WrittenValue, key: Key, from origin: String, shownAs text: String) {
+    origins[key] = origin
     let setting = key.setting
     guard !setting.read(written, &configuration) else { return }
     let meant = written.text.flatMap { suggestion(for: $0, among: setting.words) }
-    errors.append("\(place): must be \(setting.accepted)" + (meant.map { "; did you mean \($0)?" } ?? ""))
+    errors.append("\(text): must be \(setting.accepted)" + (meant.map { "; did you mean \($0)?" } ?? ""))
   }
 
   mutating func read(toml: String, file: String, keys: [Key] = Key.allCases) {
@@ -119,8 +152,7 @@ private struct ConfigurationReader {
       errors.append(
         "\(file):\(number): \(parts.joined(separator: " = ")): "
           + (accepted ?? "all keys stand at the top level, without tables and arrays"))
-      // What follows is not known, so nothing is missing.
-      given = Set(Key.allCases)
+      isBroken = true
       return
     }
     let table: TOMLTable
@@ -128,12 +160,11 @@ private struct ConfigurationReader {
       table = try TOMLTable(string: toml)
     } catch let error as TOMLParseError {
       errors.append("\(file):\(error.source.begin.line): \(error.description)")
-      // What stands in a file that cannot be parsed is not known, so nothing is missing from it.
-      given = Set(Key.allCases)
+      isBroken = true
       return
     } catch {
       errors.append("\(file): \(error)")
-      given = Set(Key.allCases)
+      isBroken = true
       return
     }
     let entries = table.keys.map { (name: $0, line: lineNumber(of: $0, in: toml)) }
@@ -142,7 +173,7 @@ private struct ConfigurationReader {
       let place = "\(file)\(line.map { ":\($0)" } ?? "")"
       if let key = Key(rawValue: name), keys.contains(key) {
         let written = WrittenValue(value)
-        read(written, key: key, place: "\(place): \(name) = \(written.shown)")
+        read(written, key: key, from: place, shownAs: "\(place): \(name) = \(written.shown)")
       } else if value.type == .table {
         errors.append("\(place): unknown table '\(name)': all keys stand at the top level, without tables")
       } else {
@@ -154,7 +185,9 @@ private struct ConfigurationReader {
 
   /// Notes every key of `required` that nothing has given a value.
   mutating func require(_ required: [Key], message: (Key) -> String) {
-    errors += required.filter { !given.contains($0) }.map(message)
+    guard !isBroken else { return }
+    let missing = required.filter { origins[$0] == nil && !($0 == .data && origins[.normal] != nil) }
+    errors += missing.map(message)
   }
 
   /// The configuration, if nothing was wrong.

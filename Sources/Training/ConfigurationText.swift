@@ -12,12 +12,53 @@ extension TrainingConfiguration {
         text += (text.isEmpty ? "" : "\n") + "# \(section)\n\n"
       }
       let setting = key.setting
-      text += "# \(setting.meaning) (\(setting.accepted))\n"
-      if let literal = setting.literal(self) {
-        text += "\(key.rawValue) = \(literal)\n"
-      } else {
-        text += "# \(key.rawValue) is not set: \(setting.otherwise)\n"
+      text += "# \(setting.meaning) (\(setting.accepted))\n\(line(of: key))\n"
+    }
+    return text
+  }
+
+  private func line(of key: Key) -> String {
+    if key == .data, data.isEmpty { return "# data is not set: folders of images take its place" }
+    let setting = key.setting
+    return setting.literal(self).map { "\(key.rawValue) = \($0)" }
+      ?? "# \(key.rawValue) is not set: \(setting.otherwise)"
+  }
+
+  /// The whole configuration, with everything that a preset implies, as TOML that says of each value where it comes from.
+  /// - Parameter origins: where the values were given that are no defaults (``resolveWithOrigins(file:options:)``).
+  public func toml(origins: [Key: String]) -> String {
+    let resolved = resolved
+    let rows = Key.allCases.map { key in
+      let isImplied = [.loss, .fusion].contains(key)
+      return [
+        resolved.line(of: key),
+        "# " + (origins[key] ?? (isImplied ? "preset \(preset.rawValue)" : "default")),
+      ]
+    }
+    return alignedColumns(rows).map { $0 + "\n" }.joined()
+  }
+
+  /// Every key with its meaning and default, as the Markdown of docs/configuration.md.
+  public static var reference: String {
+    var text = """
+      # Configuration
+
+      Every key of `rd-train`, in a TOML file or, with dashes for underscores, as an option: `image_size = 128` is `--image-size 128`. Options override the
+      file; `rd-train --print-config` shows what holds and where each value comes from. [cluster/rd-train.toml](../cluster/rd-train.toml) is a commented file
+      with all keys, and [docs/examples](examples) holds short ones. A key marked with * decides what is computed: a checkpoint stores it, and a run goes on
+      from a checkpoint only where it is the same.
+
+      """
+    var section = ""
+    for key in Key.allCases {
+      if key.section != section {
+        section = key.section
+        text += "\n## \(section)\n\n| key | meaning | values | default |\n|---|---|---|---|\n"
       }
+      let setting = key.setting
+      let ending = key.isRequired ? "required" : setting.shown(in: .draft)
+      let mark = key.definesComputation ? " *" : ""
+      text += "| `\(key.rawValue)`\(mark) | \(setting.meaning) | \(setting.accepted) | \(ending) |\n"
     }
     return text
   }

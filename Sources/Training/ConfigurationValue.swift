@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Imagery
 import Numerics
 import TOMLKit
 
@@ -138,6 +139,8 @@ extension ConfigurationWord {
   static var words: [String] { allCases.map(\.rawValue) }
 }
 
+extension DataSet.Layout: ConfigurationWord {}
+extension ImageFit: ConfigurationWord {}
 extension Backbone: ConfigurationWord {}
 extension DistillationLoss: ConfigurationWord {}
 extension Fusion: ConfigurationWord {}

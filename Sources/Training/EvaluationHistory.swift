@@ -81,10 +81,10 @@ extension TrainingConfiguration {
         hint: "say how often, for example --evaluate-every '1 epochs'")
     }
     try require(
-      evaluationData != nil || validationFraction > 0, "evaluate_every is given, and nothing to evaluate",
+      testSet != nil || validationFraction > 0, "evaluate_every is given, and nothing to evaluate",
       hint: "name a data set with test images with --evaluation-data, or \(needsHeldOut)")
     try require(
-      evaluationData != nil || bestBy == .validationLoss,
+      testSet != nil || bestBy == .validationLoss,
       "best_by is \(bestBy.rawValue), and evaluation_data is not given",
       hint: "name a data set with test images with --evaluation-data")
     try require(

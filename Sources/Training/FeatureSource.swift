@@ -52,7 +52,8 @@ final class FeatureSource {
   }
 
   /// Writes the features of these images into `target`, in their order.
-  func features(_ images: [Int], into target: FeatureBuffer) throws {
+  /// - Parameter afterPhase: called with the name of what has been done.
+  func features(_ images: [Int], into target: FeatureBuffer, afterPhase: (String) -> Void = { _ in }) throws {
     try extractor.team.run(images.count) { index, _ in
       if let kept = cache[images[index]] { target.copy(from: kept.pointer, toImage: index) }
     }
@@ -60,8 +61,12 @@ final class FeatureSource {
     while index < images.count {
       // Images that lie side by side and are not kept go through the teacher together.
       let missing = images[index...].prefix { cache[$0] == nil }.prefix(extractor.capacity)
-      try extractor.read(missing.map(path))
-      try extractor.extract(missing.count, into: target, first: index)
+      if !missing.isEmpty {
+        try extractor.read(missing.map(path))
+        afterPhase("input")
+        try extractor.extract(missing.count, into: target, first: index)
+        afterPhase("teacher")
+      }
       index += max(missing.count, 1)
     }
   }

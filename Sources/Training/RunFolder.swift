@@ -14,7 +14,7 @@ public struct RunFolder: Sendable {
 
   /// The run that a checkpoint is of; nil where it does not lie in a run's folder.
   public init?(ofCheckpoint path: String) {
-    let place = folder(of: path)
+    let place = folder(of: URL(fileURLWithPath: path).standardizedFileURL.path)
     self.init(folder(of: place))
     guard place == checkpoints || place == best else { return nil }
   }
@@ -26,6 +26,9 @@ public struct RunFolder: Sendable {
   /// The images that the run does without.
   var skipped: String { "\(path)/skipped.jsonl" }
   var log: String { "\(path)/log.jsonl" }
+  // The same for other programs.
+  var table: String { "\(path)/log.csv" }
+  var tensorBoard: String { "\(path)/events.out.tfevents" }
   var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
 
   /// The evaluations on the way up to a step that the log tells of.
@@ -52,7 +55,7 @@ public struct RunFolder: Sendable {
       // The ranks of a job that was killed may end a moment after it.
       let lock = try FileLock("\(path)/lock", holder: holder, patience: .seconds(5))
       if lock == nil {
-        console.say("warning: \(path): its file system has no locks: take care that no other rd-train writes there")
+        console.warn("\(path): its file system has no locks: take care that no other rd-train writes there")
       }
       return lock
     } catch let failure as Failure where failure.code == .configuration {
@@ -66,9 +69,10 @@ public struct RunFolder: Sendable {
   func setAside() throws -> String? {
     guard isFolder(checkpoints) else { return nil }
     let number = freeNumber()
-    try renameFile(checkpoints, to: "\(checkpoints)-\(number)")
     if isFolder(best) { try renameFile(best, to: "\(best)-\(number)") }
     if isFile(log) { try renameFile(log, to: "\(path)/log-\(number).jsonl") }
+    // Last: as long as they are there, all of this is done again.
+    try renameFile(checkpoints, to: "\(checkpoints)-\(number)")
     try syncFolder(path)
     return "\(checkpoints)-\(number)"
   }
@@ -87,9 +91,22 @@ public struct RunFolder: Sendable {
     return "\(checkpoints)-\(number)"
   }
 
+  /// Puts the best checkpoints aside where the newest is not of the best evaluation that the run knows: of another criterion, or of a
+  /// life whose log is lost.
+  /// - Returns: where they went.
+  func setBestAside(unlessOf step: Int?) throws -> String? {
+    guard isFolder(best) else { return nil }
+    let newest = try namesInFolder(best).compactMap(CheckpointStore.step).max()
+    guard let newest, newest != step else { return nil }
+    let place = "\(best)-\(freeNumber())"
+    try renameFile(best, to: place)
+    try syncFolder(path)
+    return place
+  }
+
   private func freeNumber() -> Int {
     var number = 1
-    while isFolder("\(checkpoints)-\(number)") { number += 1 }
+    while [checkpoints, best].contains(where: { isFolder("\($0)-\(number)") }) { number += 1 }
     return number
   }
 

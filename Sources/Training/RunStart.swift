@@ -42,16 +42,16 @@ struct RunStart {
       of: (inputs.manifest.images + inputs.heldOut.images).map { ($0.relativePath, $0.path) },
       hosts: communicator.hostNames())
     if TeacherWeights.randomSeed(of: configuration.teacher) != nil {
-      console.say(
-        "warning: the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
+      console.warn(
+        "the teacher \(configuration.teacher) is UNTRAINED: good for benchmarks and tests, useless for detection"
       )
     }
 
-    for image in inputs.manifest.unreadable { console.say("warning: left out: \(image.reason)") }
+    for image in inputs.manifest.unreadable { console.warn("left out: \(image.reason)") }
 
     let run = RunFolder(configuration.output)
     let store = CheckpointStore(storage: FolderStorage(run.checkpoints), keep: configuration.keepCheckpoints) {
-      console.say("warning: \($0.name): \($0.reason)")
+      console.warn("\($0.name): \($0.reason)")
     }
     // At once, since much is done before the folder is needed.
     lock = try communicator.agree { communicator.rank == 0 ? try run.lock(console) : nil }
@@ -71,6 +71,10 @@ struct RunStart {
       communicator.rank == 0 ? try run.evaluations(upTo: losses.count) : []
     }
     let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
+    try communicator.agree {
+      guard communicator.rank == 0, let place = try run.setBestAside(unlessOf: history.best?.step) else { return }
+      console.say("the best checkpoints of before are now in \(place)")
+    }
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
     self.configuration = configuration

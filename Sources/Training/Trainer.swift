@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import FileSystem
+import Foundation
 import Imagery
 import Jobs
 import Metrics
@@ -45,6 +46,10 @@ public final class Trainer {
   /// The step of the last checkpoint; 0 where there is none.
   private var stepOfCheckpoint: Int
   private var reserve: StopReserve
+  /// Rank 0 has it, where one is wanted.
+  private var metrics: MetricsFile?
+  /// Of the first steps, where one is wanted.
+  private var trace: StepTrace?
   /// The evaluations on the way.
   var history: EvaluationHistory
   /// Of the present student, where they were taken.
@@ -83,22 +88,44 @@ public final class Trainer {
     try run.provenance.begin(
       afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
     if configuration.evaluateEvery != nil, configuration.bestBy != .validationLoss {
-      console.say(
-        "warning: the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
+      console.warn(
+        "the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
           + "reaches on them is too good")
     }
     let log = try communicator.agree {
       communicator.rank == 0
-        ? try EventLog(run.log, after: step) { [console] in console.say("warning: \($0)") } : nil
+        ? try EventLog(run, after: step) { [console] in console.warn("\($0)") } : nil
     }
+    metrics = try communicator.agree { communicator.rank == 0 ? try metricsFile() : nil }
+    trace = try configuration.trace.map { try StepTrace($0, over: communicator) }
     do {
       try trainToTheEnd(log)
     } catch let asked as Failure where asked.code == .stoppedResumable {
+      try finishTrace()
       if step > stepOfCheckpoint { try writeCheckpoint(withStatistics: false) }
       try communicator.agree { try log?.finish() }
       throw asked
     }
     try communicator.agree { try log?.finish() }
+  }
+
+  private func metricsFile() throws -> MetricsFile? {
+    guard let path = configuration.metricsFile else { return nil }
+    let newest = "\(run.checkpoints)/\(CheckpointStore.name(ofStep: step))"
+    let attributes = try? FileManager.default.attributesOfItem(atPath: newest)
+    return try MetricsFile(
+      path, run: run.path, step: step, of: stepCount, lastCheckpoint: attributes?[.modificationDate] as? Date
+    ) { [console] in console.warn("\($0)") }
+  }
+
+  /// Writes the trace; where that fails, the run goes on without. Collective.
+  private func finishTrace() throws {
+    defer { trace = nil }
+    do {
+      try trace?.finish()
+    } catch let failure as Failure where failure.isOnAllRanks && failure.code == .inputOutput {
+      console.warn("no trace: \(failure)")
+    }
   }
 
   private func trainToTheEnd(_ log: EventLog?) throws {
@@ -110,14 +137,18 @@ public final class Trainer {
     while step < stepCount, !isEarly {
       communicator.enter(step: step + 1)
       clock.start()
+      trace?.beginStep()
       let images = shuffled.images(ofStep: step)
       try load(images.flatMap { $0 }, into: features)
       clock.inputEnds()
+      trace?.end("input")
 
       student.step.begin(imagesPerShard: images.map(\.count), batch: order.batch(ofStep: step))
       do {
-        let loss = try student.lossAndGradients(features.features)
-        try adam.update(step: step + 1)
+        let loss = try student.lossAndGradients(features.features) { trace?.end("forward") }
+        trace?.end("backward")
+        try adam.update(step: step + 1) { trace?.end("reduction") }
+        trace?.end("optimizer")
         losses.append(loss)
       } catch let found as NonFiniteNumbers {
         throw try failure(found, images: images.flatMap { $0 })
@@ -125,14 +156,23 @@ public final class Trainer {
       let event = clock.event(
         step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: losses[step - 1], batch: student.step.batch)
       console.progress(step, of: stepCount, describe(event))
+      metrics?.update(event, isLast: step == stepCount)
       reserve.note(step: clock.elapsed)
       try communicator.agree {
         try log?.append(event)
         try stopIfAsked()
       }
+      trace?.end("log")
+      trace?.end(step: step)
+      if trace?.isFull == true { try finishTrace() }
+      if step < stepCount, isDue(configuration.checkpointEvery) {
+        try goOn(without: "checkpoint") {
+          try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+        }
+      }
       isEarly = try evaluateIfDue(log)
-      if step < stepCount, !isEarly, isDue(configuration.checkpointEvery) { try tryCheckpoint() }
     }
+    try finishTrace()
     if !isComplete { try writeCheckpoint(withStatistics: true) }
   }
 
@@ -163,7 +203,7 @@ public final class Trainer {
     if source.isCompleteOnAllRanks {
       try source.features(images, into: features)
     } else {
-      try communicator.agree { try source.features(images, into: features) }
+      try communicator.agree { try source.features(images, into: features) { trace?.end($0) } }
     }
   }
 
@@ -174,14 +214,13 @@ public final class Trainer {
     }
   }
 
-  /// Writes a checkpoint on the way. Where that fails, the run goes on: nothing is lost, and the next one may succeed.
-  private func tryCheckpoint() throws {
+  /// Does what a run can do without: where files fail, it goes on. Nothing is lost, and the next time it may succeed.
+  func goOn(without what: String, _ work: () throws -> Void) throws {
     do {
-      try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
+      try work()
     } catch let failure as Failure where failure.isOnAllRanks && [.inputOutput, .badData].contains(failure.code) {
-      console.say(
-        "warning: no checkpoint of step \(step): \(failure)\n  training goes on and tries again when the next one is due"
-      )
+      console.warn(
+        "no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
     }
   }
 
@@ -230,10 +269,11 @@ public final class Trainer {
       guard communicator.rank == 0 else { return }
       let written = try store.commit(checkpoint)
       console.say("\(name) \(folder)/\(written.name) sha256 \(written.sha256)")
+      metrics?.lastCheckpoint = Date()
       do {
         try run.provenance.note(checkpoint: written)
       } catch {
-        console.say("warning: \(error)")
+        console.warn("\(error)")
       }
     }
   }

@@ -76,6 +76,10 @@ extension Trainer {
           console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
           try stop.check(reserve: .seconds(5))
         }
+        try inputs.testImages?.requireReadable(on: team) {
+          console.progress($0, of: $1, "test image \($0)/\($1)")
+          try stop.check(reserve: .seconds(5))
+        }
         try heldOut.prepare(Array(inputs.heldOutImages(of: communicator)), bytes: 0) { _ in
           try stop.check(reserve: .seconds(5))
         }

@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Imagery
 import Numerics
 
 /// Everything that a training run is told. The defaults are the paper's settings.
@@ -9,8 +10,14 @@ import Numerics
 public struct TrainingConfiguration: Sendable, Equatable {
   // MARK: Data
 
-  /// Folder of the data set; the normal images lie in `data/category/train/good`, or in `data/train/good` without a category.
+  /// Folder of the data set, or the file of its table; empty where ``normal`` takes its place.
   public var data: String
+  /// How the files lie; nil to find it out.
+  public var layout: DataSet.Layout?
+  /// Folders of pictures in the place of a data set: normal ones, anomalous ones to test with, and masks of these.
+  public var normal: String?
+  public var anomalous: String?
+  public var masks: String?
   /// A category, several with commas between them, or `all` of the data set: see ``categories``.
   public var category: String?
   /// Whether images that cannot be read are left out; otherwise one ends the run.
@@ -33,6 +40,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var bottleneck = BottleneckKind.multiScale
   /// Height and width to which images are brought, in pixels; a multiple of 32.
   public var imageSize = 256
+  /// How images that are not square are brought to that.
+  public var fit = ImageFit.stretch
 
   // MARK: Optimisation
 
@@ -82,11 +91,28 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Training ends after so many evaluations without a better one; nil for never.
   public var earlyStop: Int?
 
+  // MARK: Logs
+
+  /// Where the state of the run is written, in Prometheus's text format; nil for nowhere. Of several categories each has a file of its own.
+  public var metricsFile: String?
+  /// Where a trace of the first steps is written; nil for nowhere. Of several categories each has a file of its own.
+  public var trace: String?
+
   /// The paper's settings for this data set, teacher and output folder.
   public init(data: String, teacher: String, output: String) {
     self.data = data
     self.teacher = teacher
     self.output = output
+  }
+
+  /// What is trained on.
+  public var dataSet: DataSet {
+    normal.map { DataSet(normal: $0, anomalous: anomalous, masks: masks) } ?? DataSet(data, layout: layout)
+  }
+
+  /// What is tested with on the way, if anything.
+  var testSet: DataSet? {
+    evaluateEvery == nil ? nil : evaluationData.map { DataSet($0, layout: layout) } ?? anomalous.map { _ in dataSet }
   }
 
   /// The model that backbone, preset and the options that override the preset ask for.

@@ -36,8 +36,8 @@ struct TrainingInputs {
     self.architecture = architecture
 
     let listed = try communicator.agree {
-      try MVTecDataSet.training(
-        at: configuration.data, category: configuration.category, skipsUnreadable: configuration.skipUnreadable)
+      try configuration.dataSet.training(
+        category: configuration.category, skipsUnreadable: configuration.skipUnreadable)
     }
     try communicator.compareAcrossRanks(listed.fingerprint, what: "the training images (names and sizes)")
     let all =
@@ -49,12 +49,14 @@ struct TrainingInputs {
       try all.holdingOut(configuration.validationFraction, seed: configuration.seed)
     }
     let entries = try communicator.agree {
-      try configuration.evaluationData.map { try MVTecDataSet.test(at: $0, category: configuration.category) }
+      try configuration.testSet.map { try $0.test(category: configuration.category) }
     }
     try communicator.compareAcrossRanks(
       SHA256.hexDigest(of: (entries ?? []).map(\.image.relativePath).joined(separator: "\n").utf8),
       what: "the test images")
-    testImages = entries.map { TestImages($0, side: architecture.model.imageSize, over: communicator) }
+    testImages = entries.map {
+      TestImages($0, side: architecture.model.imageSize, fit: configuration.fit, over: communicator)
+    }
     let order = EpochOrder(
       images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
       seed: configuration.seed)

@@ -50,7 +50,7 @@ struct TrainingRank {
       FeatureExtractor(
         try Teacher(
           architecture, weights: inputs.teacher, engine: engine, capacity: min(FeatureExtractor.imagesAtATime, images)),
-        team: team)
+        fit: configuration.fit, team: team)
     }
     features = memory.features.counting { FeatureBuffer(architecture, images: capacity) }
   }

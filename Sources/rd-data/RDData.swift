@@ -1,12 +1,14 @@
 import ArgumentParser
 import Diagnostics
+import Foundation
 import Imagery
 import Jobs
+import Reports
 
 struct RDData: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rd-data", abstract: "Prepares data sets.", version: versionText(tool: "rd-data"),
-    subcommands: [Synthesize.self, Import.self])
+    subcommands: [Synthesize.self, Import.self, Audit.self])
 }
 
 struct Synthesize: ParsableCommand {
@@ -35,10 +37,19 @@ struct Synthesize: ParsableCommand {
   @Option(name: .customLong("test-defects"), help: "How many defective pictures to test with, of each kind.")
   var defectsPerKind = 6
 
+  @Option(
+    help: ArgumentHelp(
+      "the kinds of defects, with commas between them: \(SyntheticDataSet.kinds.joined(separator: ", ")) (default: all)",
+      valueName: "names"))
+  var kinds: String?
+
+  @Option(help: ArgumentHelp("how large the defects are, as a factor from 0.25 to 2", valueName: "factor"))
+  var defectSize: Float = 1
+
   func run() throws {
     try SyntheticDataSet.write(
       to: folder, seed: seed, imageSize: imageSize, trainingCount: trainingCount, goodTestCount: goodTestCount,
-      defectsPerKind: defectsPerKind)
+      defectsPerKind: defectsPerKind, kinds: kinds?.split(separator: ",").map(String.init), defectSize: defectSize)
     print("\(folder)/\(SyntheticDataSet.category)")
   }
 }
@@ -47,7 +58,7 @@ struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Makes data sets of one-class novelty detection from labelled pictures.",
     discussion: """
-      SOURCE holds IDX files (MNIST, Fashion-MNIST; they may be compressed), the binary files of CIFAR-10, or a folder of PNG or JPEG pictures for each class \
+      SOURCE holds IDX files (MNIST, Fashion-MNIST; they may be compressed), the binary files of CIFAR-10, or a folder of pictures for each class \
       (Caltech-256). FOLDER gets a category for each class, in the layout of MVTec AD, in which this class is normal and all others are anomalous: \
       rd-train and rd-eval take them with --category all. Where the source has no split into training and test pictures, every second picture of a class is \
       for training.
@@ -76,5 +87,86 @@ struct Import: ParsableCommand {
       pictures, to: folder, normal: normal?.split(separator: ",").map(String.init), limit: limit
     ) { done, total in console.progress(done, of: total, "category \(done)/\(total)") }
     for category in categories { print("\(folder)/\(category)") }
+  }
+}
+
+struct Audit: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Looks at all files of a data set: counts, sizes, and what is wrong.",
+    discussion: """
+      DATA is a folder in the layout of MVTec AD, MPDD, BTAD or VisA, or a CSV file (docs/data.md). Without --category all of its categories are looked at, \
+      one after the other. Duplicates are files that are equal byte by byte; those that are both trained on and tested with make a test too good. The exit \
+      status is 0 whatever is found.
+      """)
+
+  @Argument(help: "The data set.", completion: .directory)
+  var data: String
+
+  @Option(
+    help: ArgumentHelp(
+      "how its files lie: \(DataSet.Layout.allCases.map(\.rawValue).joined(separator: ", ")) (default: found out)",
+      valueName: "name"))
+  var layout: String?
+
+  @Option(help: ArgumentHelp("one category only", valueName: "name"))
+  var category: String?
+
+  @Option(help: ArgumentHelp("text, or json: an array with an object for each category", valueName: "name"))
+  var format = "text"
+
+  @Option(
+    help: ArgumentHelp("a PNG file to show a few images of each kind in, a row for each", valueName: "file"),
+    completion: .file())
+  var sheet: String?
+
+  func run() throws {
+    guard ["text", "json"].contains(format) else { throw Failure(.usage, "--format \(format): must be text or json") }
+    let layout = try layout.map { name in
+      guard let layout = DataSet.Layout(rawValue: name) else {
+        let names = DataSet.Layout.allCases.map(\.rawValue)
+        throw Failure(
+          .usage, "--layout \(name): must be \(names.joined(separator: ", "))",
+          hint: suggestion(for: name, among: names).map { "did you mean \($0)?" })
+      }
+      return layout
+    }
+    let dataSet = DataSet(data, layout: layout)
+    let all = try category == nil ? Set(dataSet.categories()).union(dataSet.testedCategories()).sorted() : []
+    let categories = all.isEmpty ? [category] : all.map { $0 }
+    let console = Console(rank: 0)
+    let audits = try categories.map { name in
+      try DataSetAudit(of: dataSet, category: name) { done, total in
+        console.progress(done, of: total, "\(name.map { "\($0): " } ?? "")image \(done)/\(total)")
+      }
+    }
+    if format == "json" {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      print(String(decoding: try encoder.encode(audits), as: UTF8.self))
+    } else {
+      print(audits.map(\.text).joined(separator: "\n\n"))
+    }
+    if let sheet { try drawSheet(of: dataSet, categories).writePNG(to: sheet) }
+  }
+
+  /// A row for what is trained on, and for each kind of what is tested with.
+  private func drawSheet(of dataSet: DataSet, _ categories: [String?]) throws -> Raster {
+    let (columns, side) = (8, 128)
+    let rows = categories.flatMap { category -> [[ImageEntry]] in
+      let training = (try? dataSet.training(category: category, skipsUnreadable: true).images) ?? []
+      let test = (try? dataSet.test(category: category)) ?? []
+      let kinds = Dictionary(grouping: test, by: \.kind).sorted { $0.key < $1.key }
+      return [training] + kinds.map { $0.value.map(\.image) }
+    }
+    let cells = rows.flatMap { row in
+      let pictures = row.lazy.compactMap { try? ImageFile.decode($0.path) }.prefix(columns).map { picture in
+        let longer = max(picture.width, picture.height)
+        return picture.resized(
+          width: max(1, picture.width * side / longer), height: max(1, picture.height * side / longer))
+      }
+      let empty = Raster(width: 1, height: 1, channels: 3, filledWith: 255)
+      return pictures + [Raster](repeating: empty, count: columns - pictures.count)
+    }
+    return try contactSheet(cells, columns: columns)
   }
 }

@@ -2,6 +2,8 @@ import ArgumentParser
 import Diagnostics
 import Distillation
 import Evaluation
+import Imagery
+import Jobs
 import Metrics
 import Training
 
@@ -38,6 +40,8 @@ struct DetectorArguments: ParsableArguments {
       "threads of a rank (default: the allowed cores, divided by the ranks that share them)", valueName: "n"))
   var threads: Int?
 
+  @Flag var verbosity: Verbosity?
+
   /// - Throws: `Failure(.usage)`.
   func options() throws -> DetectorOptions {
     if let threads, !(1...1024).contains(threads) {
@@ -47,6 +51,53 @@ struct DetectorArguments: ParsableArguments {
       checkpoint: checkpoint, teacher: teacher, scales: try ScoredScales(scales),
       score: try word(score, for: "--score"),
       engine: try word(engine, for: "--engine"), precision: try word(precision, for: "--precision"), threads: threads)
+  }
+}
+
+/// What is tested with.
+struct DataSetArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("folder of the data set, or its table (docs/data.md)", valueName: "folder"),
+    completion: .directory)
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "how the files of the data set lie: \(DataSet.Layout.allCases.map(\.rawValue).joined(separator: ", ")) (default: found out)",
+      valueName: "name"))
+  var layout: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "instead of --data: folder of normal images, of which every fifth is tested with", valueName: "folder"),
+    completion: .directory)
+  var normal: String?
+
+  @Option(
+    help: ArgumentHelp("with --normal: folder of anomalous images, or of one for each kind", valueName: "folder"),
+    completion: .directory)
+  var anomalous: String?
+
+  @Option(
+    help: ArgumentHelp("with --anomalous: folder of masks of the same names", valueName: "folder"),
+    completion: .directory)
+  var masks: String?
+
+  /// What it is called in reports.
+  var name: String { data ?? [normal, anomalous].compactMap(\.self).joined(separator: ", ") }
+
+  /// - Throws: `Failure(.usage)`.
+  func dataSet() throws -> DataSet {
+    switch (data, normal, anomalous) {
+    case (let data?, nil, nil) where masks == nil:
+      return DataSet(data, layout: try layout.map { try word($0, for: "--layout") })
+    case (nil, let normal?, let anomalous?) where layout == nil:
+      return DataSet(normal: normal, anomalous: anomalous, masks: masks)
+    default:
+      throw Failure(
+        .usage, "what to test with is not clear",
+        hint: "give --data DIR [--layout NAME], or --normal DIR --anomalous DIR [--masks DIR]")
+    }
   }
 }
 

@@ -28,14 +28,12 @@ struct EvaluationCommand: ParsableCommand {
 
   @OptionGroup var detector: DetectorArguments
 
-  @Option(
-    help: ArgumentHelp("folder of the data set, in the layout of MVTec AD", valueName: "folder"), completion: .directory
-  )
-  var data: String
+  @OptionGroup var dataSet: DataSetArguments
 
   @Option(
     help: ArgumentHelp(
-      "subfolder of the data set to evaluate on; several with commas between them, or all", valueName: "name"))
+      "part of the data set to evaluate on, where it has several; some with commas between them, or all",
+      valueName: "name"))
   var category: String?
 
   @Option(help: ArgumentHelp("folder for the results", valueName: "folder"), completion: .directory)
@@ -54,10 +52,11 @@ struct EvaluationCommand: ParsableCommand {
       throw Failure(.usage, "--category \(category ?? ""): must be a name, different names with commas, or all")
     }
     let options = EvaluationOptions(
-      try detector.options(), threshold: try thresholdChoice(), data: data, category: category, output: output)
+      try detector.options(), threshold: try thresholdChoice(), dataSet: try dataSet.dataSet(), dataName: dataSet.name,
+      category: category, output: output)
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
-      let console = Console(rank: communicator.rank)
+      let console = Console(rank: communicator.rank, detector.verbosity)
       switch categories {
       case .single:
         try Evaluator(options, over: communicator, console: console).evaluate()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Diagnostics
+import Jobs
 
 /// The command line of rd-eval.
 struct EvaluationTool: ParsableCommand {
@@ -15,10 +16,10 @@ struct EvaluationTool: ParsableCommand {
       """,
     discussion: """
       'evaluate' measures how well a labelled test set's defects are found; it is what rd-eval does where no subcommand is named. 'predict' judges images of \
-      which nothing is known. 'compare' holds evaluations against each other. 'export' and 'import' exchange trained models with other programs. Their options: rd-eval evaluate --help and so on. The first two run under mpirun \
-      too, and give the same results there.
+      which nothing is known. 'compare' holds evaluations against each other. 'export' and 'import' exchange trained models with other \
+      programs. Their options: rd-eval evaluate --help and so on. The first two run under mpirun too, and give the same results there.
       """,
-    version: versionText(tool: "rd-eval"),
+    version: versionText(tool: "rd-eval") + "\n" + platformText,
     subcommands: [
       EvaluationCommand.self, PredictionCommand.self, CompareCommand.self, ExportCommand.self, ImportCommand.self,
     ],

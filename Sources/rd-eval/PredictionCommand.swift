@@ -26,7 +26,8 @@ struct PredictionCommand: ParsableCommand {
   @OptionGroup var detector: DetectorArguments
 
   @Argument(
-    help: "images (PNG or JPEG), folders with all images in them and below, and - for a list of these on standard input"
+    help:
+      "images (PNG, JPEG, TIFF, BMP or WebP), folders with all images in them and below, and - for a list of these on standard input"
   )
   var images: [String]
 
@@ -58,7 +59,7 @@ struct PredictionCommand: ParsableCommand {
       format: try word(format, for: "--format"))
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
-      let console = Console(rank: communicator.rank)
+      let console = Console(rank: communicator.rank, detector.verbosity)
       let counts = try Predictor(options, over: communicator, console: console).predict(images) { lines in
         do {
           try FileHandle.standardOutput.write(contentsOf: Data(lines.utf8))

@@ -15,7 +15,11 @@ enum PlanningCommand {
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
       let plan = try TrainingPlan(configuration, ranks: options.planRanks, over: communicator)
-      if communicator.rank == 0 { print(plan.text(links), terminator: "") }
+      guard communicator.rank == 0 else { return }
+      switch options.format {
+      case .text: print(plan.text(links), terminator: "")
+      case .json: print(String(decoding: try plan.json(links), as: UTF8.self))
+      }
     }
   }
 }

@@ -6,15 +6,16 @@ import Training
 
 /// What rd-train does once it knows what is wanted.
 enum TrainingCommand {
-  static func run(_ configuration: TrainingConfiguration) throws {
+  static func run(_ configuration: TrainingConfiguration, _ verbosity: Verbosity?) throws {
     StopRequests.listen()
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
       let stop = StopRequests(end: configuration.endTime.date(automatic: LaunchEnvironment.current.end))
       if configuration.categories == .single {
-        try Trainer(configuration, over: communicator, console: Console(rank: communicator.rank), stop: stop).train()
+        let console = Console(rank: communicator.rank, verbosity)
+        try Trainer(configuration, over: communicator, console: console, stop: stop).train()
       } else {
-        try PackedTraining(configuration, over: communicator, stop: stop).run()
+        try PackedTraining(configuration, over: communicator, stop: stop, verbosity).run()
       }
     }
   }

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Collectives
 import Diagnostics
+import Jobs
 import Training
 
 /// The command line of rd-train: every key of the configuration as an option. Values are taken as words; the configuration judges them, so
@@ -16,11 +18,19 @@ struct TrainingOptions: ParsableCommand {
       Defaults are the paper's settings. A TOML file says the same things with underscores for dashes (cluster/rd-train.toml is an \
       example), and options override it. Without --config, rd-train.toml in the current folder is read if it exists.
       """,
-    version: versionText(tool: "rd-train"))
+    version: versionText(tool: "rd-train") + "\n" + platformText)
 
   @Option(
     help: ArgumentHelp("a TOML file with the same keys (default: rd-train.toml, if it exists)", valueName: "file"))
   var config: String?
+
+  @Flag var verbosity: Verbosity?
+
+  @Flag(help: "do not train: print the configuration, and where each value comes from")
+  var printConfig = false
+
+  @Flag(help: ArgumentHelp("print docs/configuration.md", visibility: .private))
+  var printReference = false
 
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Model") var model: ModelOptions
@@ -28,17 +38,25 @@ struct TrainingOptions: ParsableCommand {
   @OptionGroup(title: "Execution") var execution: ExecutionOptions
   @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointOptions
   @OptionGroup(title: "Evaluation on the way") var evaluation: EvaluationOptions
+  @OptionGroup(title: "Logs") var logs: LogOptions
   @OptionGroup(title: "Planning") var planning: PlanningOptions
 
   func run() throws {
-    let groups = [data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words]
+    if printReference { return print(TrainingConfiguration.reference, terminator: "") }
+    let groups = [
+      data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words,
+      logs.words,
+    ]
     let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
-    let configuration = try TrainingConfiguration.resolve(
+    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
       file: config, options: Dictionary(uniqueKeysWithValues: options))
-    if planning.plan {
+    if printConfig {
+      guard LaunchEnvironment.current.rank == 0 else { return }
+      print(configuration.toml(origins: origins), terminator: "")
+    } else if planning.plan {
       try PlanningCommand.run(configuration, planning)
     } else {
-      try TrainingCommand.run(configuration)
+      try TrainingCommand.run(configuration, verbosity)
     }
   }
 }
@@ -48,6 +66,10 @@ typealias GivenWords = [(TrainingConfiguration.Key, String?)]
 
 struct DataOptions: ParsableArguments {
   @Option(help: .of(.data, "folder"), completion: .directory) var data: String?
+  @Option(help: .of(.layout, "name"), completion: .words(of: .layout)) var layout: String?
+  @Option(help: .of(.normal, "folder"), completion: .directory) var normal: String?
+  @Option(help: .of(.anomalous, "folder"), completion: .directory) var anomalous: String?
+  @Option(help: .of(.masks, "folder"), completion: .directory) var masks: String?
   @Option(help: .of(.category, "names")) var category: String?
   @Flag(inversion: .prefixedNo, help: .of(.skipUnreadable)) var skipUnreadable: Bool?
   @Option(help: .of(.output, "folder"), completion: .directory) var output: String?
@@ -55,7 +77,9 @@ struct DataOptions: ParsableArguments {
 
   var words: GivenWords {
     [
-      (.data, data), (.category, category), (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
+      (.data, data), (.layout, layout), (.normal, normal), (.anomalous, anomalous), (.masks, masks),
+      (.category, category),
+      (.skipUnreadable, skipUnreadable.map(String.init)), (.output, output),
       (.validationFraction, validationFraction),
     ]
   }
@@ -69,11 +93,12 @@ struct ModelOptions: ParsableArguments {
   @Option(help: .of(.fusion, "name"), completion: .words(of: .fusion)) var fusion: String?
   @Option(help: .of(.bottleneck, "name"), completion: .words(of: .bottleneck)) var bottleneck: String?
   @Option(help: .of(.imageSize, "pixels")) var imageSize: String?
+  @Option(help: .of(.fit, "name"), completion: .words(of: .fit)) var fit: String?
 
   var words: GivenWords {
     [
       (.teacher, teacher), (.backbone, backbone), (.preset, preset), (.loss, loss), (.fusion, fusion),
-      (.bottleneck, bottleneck), (.imageSize, imageSize),
+      (.bottleneck, bottleneck), (.imageSize, imageSize), (.fit, fit),
     ]
   }
 }
@@ -141,6 +166,21 @@ struct EvaluationOptions: ParsableArguments {
   }
 }
 
+struct LogOptions: ParsableArguments {
+  @Option(help: .of(.metricsFile, "file"), completion: .file()) var metricsFile: String?
+  @Option(help: .of(.trace, "file"), completion: .file()) var trace: String?
+
+  var words: GivenWords { [(.metricsFile, metricsFile), (.trace, trace)] }
+}
+
+/// How a plan is written.
+enum PlanFormat: String, CaseIterable, ExpressibleByArgument {
+  /// For people.
+  case text
+  /// For programs.
+  case json
+}
+
 struct PlanningOptions: ParsableArguments {
   @Flag(help: "do not train: say what the run would take, in memory, communication and time (docs/scaling.md)")
   var plan = false
@@ -156,9 +196,12 @@ struct PlanningOptions: ParsableArguments {
       valueName: "link"))
   var network: [String] = []
 
+  @Option(help: ArgumentHelp("with --plan: text, or json for programs", valueName: "name"))
+  var format = PlanFormat.text
+
   func validate() throws {
-    guard plan || planRanks == nil && network.isEmpty else {
-      throw ValidationError("--plan-ranks and --network say what to plan for: they need --plan")
+    guard plan || planRanks == nil && network.isEmpty && format == .text else {
+      throw ValidationError("--plan-ranks, --network and --format are for plans: they need --plan")
     }
     if let planRanks, planRanks < 1 { throw ValidationError("--plan-ranks \(planRanks): must be 1 or more") }
   }

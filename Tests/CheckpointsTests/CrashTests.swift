@@ -11,7 +11,7 @@ import Testing
   /// was being committed is there whole or not at all.
   @Test func noCommittedStepIsLost() throws {
     let states = try (0...40).map { try (State(step: $0), State(step: $0).encoded()) }
-    let schedules = Thoroughness.count(10_000, sample: 150)
+    let schedules = Thoroughness.count(10_000, sample: 80)
     var (crashes, commits, dropped) = (0, 0, 0)
     for schedule in 0..<schedules {
       var random = SeededGenerator(seed: UInt64(schedule))

@@ -1,4 +1,5 @@
 import Collectives
+import Diagnostics
 import Foundation
 import Network
 import Numerics
@@ -50,7 +51,7 @@ import Testing
     let network = try NetworkExample(example.model, seed: example.seed, batch: example.batch)
     // Reading the weights is most of the time that a large network takes here.
     let isSmall = example.backbone == .resNet18 || example.backbone == .efficientNetLite0
-    let ways = isSmall ? [(1, 1), (1, 2), (4, 1), (4, 2)] : [(4, 2)]
+    let ways = isSmall ? [(1, 1), (4, 2)] : [(4, 2)]
     for kind in EngineKind.exact where kind != .vectorWithAVX2 || isSmall {
       for (shards, threads) in ways {
         try kind.with(threads: threads) { try compare(example, network, kind, shards: shards, engine: $0) }
@@ -119,8 +120,8 @@ import Testing
   /// What a step leaves on a rank.
   struct Outcome: Sendable, Equatable {
     let loss: UInt64
-    let gradients: [UInt32]
-    let statistics: [UInt32]
+    /// The SHA-256 of gradients and running statistics.
+    let numbers: String
   }
 
   /// The same loss, gradients and running statistics, to the bit, on any number of ranks; also where some have no image.
@@ -131,41 +132,51 @@ import Testing
       ? ModelConfiguration(backbone: .resNet18, loss: .perPixel, fusion: .convolution, imageSize: 64)
       : ModelConfiguration(backbone: .resNet50, bottleneck: .pretrained, imageSize: 64)
     let network = try NetworkExample(model, seed: 1, batch: 6)
-    for batch in [6, 2] {
-      let expected = try step(network, batch: batch, kind, ranks: 1, threads: 2)
-      for (ranks, threads) in [(1, 1), (2, 2), (4, 1)] {
-        let outcomes = try step(network, batch: batch, kind, ranks: ranks, threads: threads)
-        let areSame = outcomes.allSatisfy { $0 == expected[0] }
-        #expect(areSame, "batch \(batch), \(ranks) ranks")
+    let features = try kind.with(threads: 2) { engine in
+      let buffer = try network.features("images", engine: engine)
+      return (0..<6).map { image in
+        let features = FloatBuffer(FeatureBuffer.countPerImage(network.architecture))
+        buffer.copy(image: image, to: features.pointer)
+        return features.values
       }
+    }
+    let expected = try steps(network, features, kind, ranks: 1, threads: 2)[0]
+    for (ranks, threads) in [(1, 1), (2, 2), (4, 1)] {
+      let outcomes = try steps(network, features, kind, ranks: ranks, threads: threads)
+      #expect(outcomes.allSatisfy { $0 == expected }, "\(ranks) ranks")
     }
   }
 
-  private func step(
-    _ network: NetworkExample, batch: Int, _ kind: EngineKind, ranks: Int, threads: Int
-  ) throws -> [Outcome] {
+  /// A step with six images and one with two.
+  private func steps(
+    _ network: NetworkExample, _ features: [[Float]], _ kind: EngineKind, ranks: Int, threads: Int
+  ) throws -> [[Outcome]] {
     try LocalCommunicator.run(size: ranks) { communicator in
       try kind.with(threads: threads) { engine in
         let (student, tree) = try network.student(engine: engine, shards: 4, over: communicator)
-        let own = tree.shards(of: communicator.rank)
-        let all = counts(batch, shards: 4)
-        let first = all[..<own.lowerBound].reduce(0, +)
-        let images = first..<first + all[own].reduce(0, +)
-        let features = try network.features("images", images: images, engine: engine)
-        student.step.begin(imagesPerShard: Array(all[own]), batch: batch)
-        let loss = try student.lossAndGradients(features.features)
-
         let parameters = student.step.parameters
         let reduction = GradientReduction(count: parameters.weights.count, tree: tree, over: communicator)
         let gradients = parameters.weightGradients.pointer
-        try reduction.reduceScatter(nodes: gradients, into: gradients + reduction.own.lowerBound)
-        try reduction.allGather(parameters: gradients)
-        func bits(_ start: UnsafePointer<Float>, _ count: Int) -> [UInt32] { (0..<count).map { start[$0].bitPattern } }
-        return Outcome(
-          loss: loss.bitPattern,
-          gradients: bits(gradients, parameters.weights.count)
-            + bits(parameters.affineGradients.pointer, parameters.affine.count),
-          statistics: bits(parameters.statistics.values, parameters.statistics.count))
+        return try [6, 2].map { batch in
+          let own = tree.shards(of: communicator.rank)
+          let all = counts(batch, shards: 4)
+          let first = all[..<own.lowerBound].reduce(0, +)
+          let buffer = FeatureBuffer(network.architecture, images: 6)
+          for image in 0..<all[own].reduce(0, +) { buffer.copy(from: features[first + image], toImage: image) }
+          student.step.begin(imagesPerShard: Array(all[own]), batch: batch)
+          let loss = try student.lossAndGradients(buffer.features)
+
+          try reduction.reduceScatter(nodes: gradients, into: gradients + reduction.own.lowerBound)
+          try reduction.allGather(parameters: gradients)
+          var hash = SHA256()
+          func add(_ start: UnsafePointer<Float>, _ count: Int) {
+            hash.update(UnsafeRawBufferPointer(UnsafeBufferPointer(start: start, count: count)))
+          }
+          add(gradients, parameters.weights.count)
+          add(parameters.affineGradients.pointer, parameters.affine.count)
+          add(parameters.statistics.values, parameters.statistics.count)
+          return Outcome(loss: loss.bitPattern, numbers: hash.hexDigest())
+        }
       }
     }
   }

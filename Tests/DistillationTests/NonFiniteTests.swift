@@ -1,6 +1,7 @@
 import Collectives
 import Diagnostics
 import Distillation
+import Foundation
 import Network
 import Numerics
 import TestSupport
@@ -18,12 +19,17 @@ import Training
     let isUnchanged: Bool
   }
 
-  /// Makes a step on some ranks, of which one is tampered with. Each rank has two images.
-  private static func step(
-    ranks: Int, of broken: Int, before: @escaping @Sendable (Parameters, FeatureBuffer) -> Void = { _, _ in },
-    afterwards: @escaping @Sendable (Parameters) -> Void = { _ in }
-  ) throws -> [Finding] {
-    try LocalCommunicator.run(size: ranks) { communicator in
+  /// What is done to a rank.
+  private struct Tampering: Sendable {
+    var before: @Sendable (Parameters, FeatureBuffer) -> Void = { _, _ in }
+    var afterwards: @Sendable (Parameters) -> Void = { _ in }
+  }
+
+  /// Makes steps on some ranks, each from the same state, of which one is tampered with before its forward pass or after its backward pass.
+  /// Each rank has two images.
+  /// - Returns: for each step what the ranks found.
+  private static func steps(ranks: Int, of broken: Int, _ tamperings: [Tampering]) throws -> [[Finding]] {
+    let found = try LocalCommunicator.run(size: ranks) { communicator in
       let tree = try ShardTree(shards: ranks, ranks: ranks)
       let team = ThreadTeam(count: 1)
       defer { team.finish() }
@@ -34,99 +40,114 @@ import Training
       let adam = Adam(
         step.parameters, learningRate: 0.005, beta1: 0.5, beta2: 0.999, tree: tree, communicator: communicator,
         team: team)
-      let features = FeatureBuffer(architecture, images: 2)
-      for image in 0..<2 {
-        let values = randomNumbers(
-          FeatureBuffer.countPerImage(architecture), seed: UInt64(2 * communicator.rank + image))
-        features.copy(from: values, toImage: image)
-      }
-      let isBroken = communicator.rank == broken
-      if isBroken { before(step.parameters, features) }
-      step.begin(imagesPerShard: [2], batch: 2 * ranks)
-      func weights() -> [UInt32] {
-        [step.parameters.weights, step.parameters.affine].flatMap { arena in
-          (0..<arena.count).map { arena.values[$0].bitPattern }
+      let arenas = [step.parameters.weights, step.parameters.affine]
+      func copy() -> [[Float]] { arenas.map { Array(UnsafeBufferPointer(start: $0.values, count: $0.count)) } }
+      let initial = copy()
+      return try tamperings.map { tampering in
+        for (arena, values) in zip(arenas, initial) { arena.values.update(from: values, count: values.count) }
+        let features = FeatureBuffer(architecture, images: 2)
+        for image in 0..<2 {
+          let values = randomNumbers(
+            FeatureBuffer.countPerImage(architecture), seed: UInt64(2 * communicator.rank + image))
+          features.copy(from: values, toImage: image)
+        }
+        let isBroken = communicator.rank == broken
+        if isBroken { tampering.before(step.parameters, features) }
+        step.begin(imagesPerShard: [2], batch: 2 * ranks)
+        let untouched = copy()
+        func areUnchanged() -> Bool {
+          zip(arenas, untouched).allSatisfy { memcmp($0.values, $1, $1.count * MemoryLayout<Float>.stride) == 0 }
+        }
+        do {
+          _ = try student.lossAndGradients(features.features)
+          if isBroken { tampering.afterwards(step.parameters) }
+          try adam.update(step: 1)
+          return Finding(place: "", images: nil, isUnchanged: areUnchanged())
+        } catch let found as NonFiniteNumbers {
+          return Finding(place: found.place, images: found.images, isUnchanged: areUnchanged())
         }
       }
-      let untouched = weights()
-      do {
-        _ = try student.lossAndGradients(features.features)
-        if isBroken { afterwards(step.parameters) }
-        try adam.update(step: 1)
-        return Finding(place: "", images: nil, isUnchanged: weights() == untouched)
-      } catch let found as NonFiniteNumbers {
-        return Finding(place: found.place, images: found.images, isUnchanged: weights() == untouched)
-      }
     }
+    return tamperings.indices.map { index in found.map { $0[index] } }
   }
 
   @Test func aStepThatIsWellChangesTheWeights() throws {
-    let findings = try Self.step(ranks: 2, of: 0)
+    let findings = try Self.steps(ranks: 2, of: 0, [Tampering()])[0]
     #expect(findings.allSatisfy { $0.place.isEmpty && !$0.isUnchanged })
   }
 
-  @Test(arguments: [Float.nan, .infinity, -.infinity])
-  func inAnyLayerOnAnyRank(value: Float) throws {
+  @Test func inAnyLayerOnAnyRank() throws {
     let units = Self.architecture.studentUnits
-    let chosen = Thoroughness.isFull ? Array(units.indices) : Array(stride(from: 0, to: units.count, by: 6))
-    var cases = 0
+    let chosen = Thoroughness.isFull ? Array(units) : stride(from: 0, to: units.count, by: 6).map { units[$0] }
+    let values = [Float.nan, .infinity, -.infinity]
+    let cases = chosen.flatMap { unit in values.map { (unit: unit, value: $0) } }
+    var places = 0
     for ranks in [1, 3] {
       for broken in 0..<ranks {
-        for unit in chosen {
-          let name = "\(units[unit].convolution).weight"
-          let findings = try Self.step(
-            ranks: ranks, of: broken,
-            before: { parameters, _ in
-              for entry in parameters.weights.entries where entry.name == name {
+        places += chosen.count
+        let steps = try Self.steps(
+          ranks: ranks, of: broken,
+          cases.map { unit, value in
+            Tampering(before: { parameters, _ in
+              for entry in parameters.weights.entries where entry.name == "\(unit.convolution).weight" {
                 parameters.weights.values[entry.offset] = value
               }
             })
-          cases += 1
+          })
+        for ((unit, value), findings) in zip(cases, steps) {
           for (rank, finding) in findings.enumerated() {
-            #expect(finding.place == "layer \(units[unit].normalization)", "\(name) on rank \(broken)")
-            #expect(finding.images == (rank == broken ? [0, 1] : []), "\(name) on rank \(broken)")
+            #expect(
+              finding.place == "layer \(unit.normalization)", "\(value) in \(unit.convolution) on rank \(broken)")
+            #expect(
+              finding.images == (rank == broken ? [0, 1] : []), "\(value) in \(unit.convolution) on rank \(broken)")
             #expect(finding.isUnchanged)
           }
         }
       }
     }
     Thoroughness.report(
-      "\(value) in \(cases) layers and ranks: all ranks stopped, layer, rank and images named, no weight changed")
+      "\(values) in \(places) layers and ranks each: all ranks stopped, layer, rank and images named, no weight changed"
+    )
   }
 
   /// One image of one rank.
   @Test func inAnImage() throws {
-    let findings = try Self.step(
-      ranks: 2, of: 1,
-      before: { _, features in
-        var values = [Float](repeating: 1, count: FeatureBuffer.countPerImage(Self.architecture))
-        values[7] = .nan
-        features.copy(from: values, toImage: 1)
-      })
+    let tampering = Tampering(before: { _, features in
+      var values = [Float](repeating: 1, count: FeatureBuffer.countPerImage(Self.architecture))
+      values[7] = .nan
+      features.copy(from: values, toImage: 1)
+    })
+    let findings = try Self.steps(ranks: 2, of: 1, [tampering])[0]
     #expect(findings.map(\.images) == [[], [1]])
     #expect(findings.allSatisfy { $0.place.hasPrefix("layer bn.") && $0.isUnchanged })
   }
 
   /// Gradients that are not finite, and those whose squares are not, though every layer was well.
-  @Test(arguments: [Float.nan, .infinity, 1e30])
-  func inAGradient(value: Float) throws {
+  @Test func inAGradient() throws {
+    let values = [Float.nan, .infinity, 1e30]
+    let inWeights = values.map { value in
+      Tampering(afterwards: { parameters in parameters.weightGradients.pointer[5] = value })
+    }
+    let inAffine = values.map { value in
+      Tampering(afterwards: { parameters in
+        for index in 0..<parameters.affine.count { parameters.affineGradients.pointer[index] = value }
+      })
+    }
     for ranks in [1, 2, 3] {
       for broken in 0..<ranks {
-        let findings = try Self.step(
-          ranks: ranks, of: broken, afterwards: { parameters in parameters.weightGradients.pointer[5] = value })
+        let steps = try Self.steps(ranks: ranks, of: broken, inWeights + inAffine)
         let name = Self.architecture.studentUnits[0].convolution
-        for (rank, finding) in findings.enumerated() {
-          #expect(finding.place.hasPrefix("the gradient of \(name)"), "\(finding.place)")
-          #expect(finding.isUnchanged)
-          // Where the first rank alone adds it up, no rank knows whose part it was.
-          #expect(finding.images == (broken == 0 || rank == broken ? nil : []), "rank \(rank), not \(broken)")
+        for findings in steps.prefix(values.count) {
+          for (rank, finding) in findings.enumerated() {
+            #expect(finding.place.hasPrefix("the gradient of \(name)"), "\(finding.place)")
+            #expect(finding.isUnchanged)
+            // Where the first rank alone adds it up, no rank knows whose part it was.
+            #expect(finding.images == (broken == 0 || rank == broken ? nil : []), "rank \(rank), not \(broken)")
+          }
         }
-        let affine = try Self.step(
-          ranks: ranks, of: broken,
-          afterwards: { parameters in
-            for index in 0..<parameters.affine.count { parameters.affineGradients.pointer[index] = value }
-          })
-        #expect(affine.allSatisfy { $0.place.hasPrefix("the gradient of ") && $0.isUnchanged })
+        for findings in steps.suffix(values.count) {
+          #expect(findings.allSatisfy { $0.place.hasPrefix("the gradient of ") && $0.isUnchanged })
+        }
       }
     }
   }

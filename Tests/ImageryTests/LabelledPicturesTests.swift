@@ -47,8 +47,8 @@ import Testing
       let picture = try ImageFile.decodeMask("\(folder)/out/1/test/0/2.png")
       #expect((picture.width, picture.height) == (3, 2) && Set(picture.pixels) == [102])
       // What the tools make of it.
-      #expect(try MVTecDataSet.categories(in: "\(folder)/out") == ["0", "1", "2"])
-      let entries = try MVTecDataSet.test(at: "\(folder)/out", category: "1")
+      #expect(try DataSet("\(folder)/out").categories() == ["0", "1", "2"])
+      let entries = try DataSet("\(folder)/out").test(category: "1")
       #expect(entries.count(where: \.isAnomalous) == 2 && entries.count == 4)
       try NoveltyDataSet.write(source, to: "\(folder)/few", normal: ["1"], limit: 1)
       #expect(try samples("\(folder)/few/1/train/good") == [11] && samples("\(folder)/few/1/test/good") == [101])
@@ -137,6 +137,9 @@ import Testing
       #expect(failure(["0"], to: "\(folder)/source")?.message.contains("not empty") == true)
       // Of class 1 there is no picture.
       #expect(failure(["1"], to: "\(folder)/out")?.code == .badData)
+      // Class 0 was written before that was found.
+      #expect(failure(["0", "1"], to: "\(folder)/out/")?.code == .badData)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["source"])
     }
   }
 }

@@ -39,9 +39,9 @@ import Testing
   @Test func itHasTheLayoutOfMVTec() throws {
     try withTemporaryFolder { folder in
       try writeSmall(to: folder, seed: 1)
-      #expect(try MVTecDataSet.categories(in: folder) == ["surface"])
-      #expect(try MVTecDataSet.training(at: folder, category: "surface").images.count == 3)
-      let entries = try MVTecDataSet.test(at: folder, category: "surface")
+      #expect(try DataSet(folder).categories() == ["surface"])
+      #expect(try DataSet(folder).training(category: "surface").images.count == 3)
+      let entries = try DataSet(folder).test(category: "surface")
       #expect(Set(entries.map(\.kind)) == ["good", "hole", "missing_thread", "scratch", "stain"])
       #expect(entries.count == 10 && entries.filter(\.isAnomalous).count == 8)
       for entry in entries {
@@ -102,6 +102,34 @@ import Testing
       #expect(failure({ try SyntheticDataSet.write(to: new, seed: 1, trainingCount: 0) })?.code == .usage)
       #expect(failure({ try SyntheticDataSet.write(to: new, seed: 1, defectsPerKind: -1) })?.code == .usage)
       #expect(!isFolder(new))
+    }
+  }
+
+  @Test func kindsAndSizesOfDefectsAreChosen() throws {
+    try withTemporaryFolder { folder in
+      func area(size: Float, to name: String) throws -> Int {
+        try SyntheticDataSet.write(
+          to: "\(folder)/\(name)", seed: 5, imageSize: 64, trainingCount: 1, goodTestCount: 0, defectsPerKind: 2,
+          kinds: ["stain", "hole"], defectSize: size)
+        let entries = try DataSet("\(folder)/\(name)").test(category: "surface")
+        #expect(entries.map(\.kind) == ["hole", "hole", "stain", "stain"])
+        return try entries.compactMap(\.maskPath).reduce(0) {
+          try $0 + ImageFile.decodeMask($1).binaryMask().count { $0 }
+        }
+      }
+      let (small, usual, large) = try (area(size: 0.5, to: "s"), area(size: 1, to: "m"), area(size: 2, to: "l"))
+      #expect(0 < small && 2 * small < usual && 2 * usual < large)
+      for (kinds, size) in [(["holes"], Float(1)), (["hole"], 0), (["hole"], 3)] {
+        let failure = failure({
+          try SyntheticDataSet.write(to: "\(folder)/x", seed: 1, kinds: kinds, defectSize: size)
+        })
+        #expect(failure?.code == .usage)
+      }
+      let all = SyntheticDataSet.kinds
+      try SyntheticDataSet.write(
+        to: "\(folder)/all", seed: 5, imageSize: 64, trainingCount: 1, goodTestCount: 0, defectsPerKind: 2, kinds: all)
+      let stain = "surface/test/stain/001.png"
+      #expect(try bytes(of: "\(folder)/all/\(stain)") == bytes(of: "\(folder)/m/\(stain)"))
     }
   }
 }

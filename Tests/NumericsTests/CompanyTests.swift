@@ -9,8 +9,10 @@ import Testing
   /// The networks' layers where a map is as small as it gets, and where some are small and some are not; besides, maps that are neither
   /// square nor multiples of a tile.
   static let shapes: [ConvolutionShape] =
-    networkShapes([.resNet18, .wideResNet50x2], imageSize: 32) + networkShapes([.resNet18, .resNet50], imageSize: 64)
-    + networkShapes([.resNet18], imageSize: 96) + EngineTests.shapes
+    networkShapes([.resNet18], imageSize: 32) + networkShapes([.resNet18, .resNet50], imageSize: 64)
+    + EngineTests.shapes
+    + (Thoroughness.isFull
+      ? networkShapes([.wideResNet50x2], imageSize: 32) + networkShapes([.resNet18], imageSize: 96) : [])
 
   @Test(arguments: shapes)
   func anImageIsTheSameInAnyCompany(shape: ConvolutionShape) throws {

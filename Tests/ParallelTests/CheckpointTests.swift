@@ -16,7 +16,7 @@ extension ParallelTests {
       #expect(try run.checkpoints() == ["step-00000002.h5", "step-00000003.h5"])
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: run.path).sorted()
-          == ["checkpoints", "config.toml", "lock", "log.jsonl", "provenance.jsonl"])
+          == ["checkpoints", "config.toml", "events.out.tfevents", "lock", "log.csv", "log.jsonl", "provenance.jsonl"])
       #expect(try String(contentsOfFile: "\(run.path)/config.toml", encoding: .utf8).contains("batch_size = 4"))
 
       try truncate(run.checkpoint(3))

@@ -12,12 +12,11 @@ extension ParallelTests {
       let (disk, manager) = (try SmallDisk(megabytes: 1024), FileManager.default)
       let run = disk("run")
       func written(_ tool: RunningTool) throws {
-        let before = tool.count(of: " sha256 ")
-        while tool.count(of: " sha256 ") < before + 2 { usleep(50_000) }
+        try tool.waits(toSay: " sha256 ", times: tool.count(of: " sha256 ") + 2)
       }
       func refused(_ tool: RunningTool) throws {
-        let before = tool.count(of: "warning: no checkpoint of step ")
-        while tool.count(of: "warning: no checkpoint of step ") < before + 2 { usleep(50_000) }
+        let warning = "warning: no checkpoint of step "
+        try tool.waits(toSay: warning, times: tool.count(of: warning) + 2)
       }
       let options = Faults.endless + ["--checkpoint-every", "1 steps"]
       let tool = try Workplace.start(options, output: run, ranks: 2)

@@ -61,6 +61,17 @@ extension ParallelTests {
 
     private static let standard = Result { try evaluated(Workplace.standard().path) }
 
+    /// The numbers of before are not left beside what has changed.
+    @Test func anEvaluationThatFailsLeavesNoMetrics() throws {
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: Workplace.data(), toPath: folder("data"))
+      let checkpoint = try Workplace.standard().path
+      try #require(try Self.evaluate(checkpoint, data: folder("data"), in: folder).code == 0)
+      try Data("no picture".utf8).write(to: folder.url.appendingPathComponent("data/surface/test/good/001.png"))
+      #expect(try Self.evaluate(checkpoint, data: folder("data"), in: folder).code == 65)
+      #expect(!FileManager.default.fileExists(atPath: folder("out/metrics.json")))
+    }
+
     /// Seven ranks are more than there are images.
     @Test(arguments: [2, 3, 7])
     func anyNumberOfRanksGivesTheSameResults(ranks: Int) throws {

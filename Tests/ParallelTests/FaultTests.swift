@@ -18,8 +18,7 @@ extension ParallelTests {
       try manager.moveItem(atPath: "\(run)/checkpoints", toPath: folder("away"))
       try tool.waits(toSay: "warning: no checkpoint of step ")
       try manager.moveItem(atPath: folder("away"), toPath: "\(run)/checkpoints")
-      let before = tool.count(of: " sha256 ")
-      while tool.count(of: " sha256 ") == before { usleep(50_000) }
+      try tool.waits(toSay: " sha256 ", times: tool.count(of: " sha256 ") + 1)
       // Asked to stop where none can be written, it says that it failed.
       try manager.moveItem(atPath: "\(run)/checkpoints", toPath: folder("away"))
       try #require(kill(try tool.processIdentifier(), SIGUSR1) == 0)
@@ -72,16 +71,9 @@ extension ParallelTests {
       let outcome = try Workplace.train(
         ["--max-steps", "1"], output: place("run"), shell: "umask \(String(umask, radix: 8))")
       #expect(outcome.code == 0, "\(outcome.errors)")
-      let manager = FileManager.default
-      let paths = try manager.subpathsOfDirectory(atPath: place("run")).map { place("run/\($0)") } + [place("run")]
-      #expect(paths.count == 7, "\(paths)")
-      for path in paths {
-        let attributes = try manager.attributesOfItem(atPath: path)
-        let isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
-        #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == (isFolder ? folder : file), "\(path)")
-      }
+      try expectModes(in: place("run"), count: 7, file: file, folder: folder)
       // Nothing beside it, either.
-      #expect(try manager.contentsOfDirectory(atPath: place.path) == ["run"])
+      #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["run"])
     }
 
     /// Evaluations of a run that writes a checkpoint after every step: each reads one of them.
@@ -115,14 +107,12 @@ extension ParallelTests {
       let options = Self.endless + ["--checkpoint-every", "1 steps"]
       var random = SeededGenerator(seed: 20220619)
       var victims = ["mpirun": 0, "rank 0": 0, "rank 1": 0]
+      var late = 0
       for number in 0..<kills {
         let job = UUID().uuidString
         let tool = try Workplace.start(options, output: run, ranks: 2, environment: [jobName: job])
         // Half of them while the ranks start and read, the others after some checkpoints, in a step or in the writing of the next one.
-        if number % 2 == 0 {
-          let checkpoints = Int.random(in: 1...3, using: &random)
-          while tool.count(of: " sha256 ") < checkpoints { usleep(20_000) }
-        }
+        if number % 2 == 0 { try tool.waits(toSay: " sha256 ", times: Int.random(in: 1...3, using: &random)) }
         usleep(UInt32.random(in: 0..<1_500_000, using: &random))
         let rank = Int.random(in: -1..<2, using: &random)
         let process = rank < 0 ? nil : try? tool.processIdentifier(ofRank: rank)
@@ -130,6 +120,7 @@ extension ParallelTests {
         kill(try process ?? tool.processIdentifier(), SIGKILL)
         let outcome = try tool.wait()
         #expect(outcome.code != 0 && outcome.count(of: "rd-train: ") == 0, "\(outcome.errors)")
+        if outcome.count(of: " sha256 ") > 0 { late += 1 }
         let ended = ContinuousClock.now
         while !processes(of: job).isEmpty, ContinuousClock.now - ended < .seconds(10) { usleep(20_000) }
         #expect(processes(of: job).isEmpty)
@@ -141,12 +132,13 @@ extension ParallelTests {
       let resumed = try Workplace.train(options + length, output: run, ranks: 2)
       try #require(resumed.code == 0, "\(resumed.errors)")
       #expect(resumed.count(of: "warning: step-") == 0, "\(resumed.errors)")
-      let undisturbed = try Workplace.trained(options + length)
+      let undisturbed = try Workplace.trained(Self.endless + length)
       let end = try TrainedRun(run, resumed)
       #expect(end.hashes[last] != nil && end.hashes[last] == undisturbed.hashes[last])
       #expect(end.steps == undisturbed.steps)
       Thoroughness.report(
-        "\(kills) kills (\(victims)) over \(last) steps: the last checkpoint has the bits of an undisturbed run")
+        "\(kills) kills (\(victims)), \(late) of them after checkpoints of that life, over \(last) steps: the last checkpoint has the bits of an undisturbed run"
+      )
     }
   }
 }

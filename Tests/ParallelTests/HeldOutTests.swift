@@ -29,7 +29,7 @@ extension ParallelTests {
       let record = try CheckpointFile(path: folder("run/checkpoints/step-00000004.h5")).record
       let statistics = try #require(record.normalStatistics)
       #expect(statistics.areHeldOut && statistics.imageScores.count == 3 && record.shardOrder.count == 7)
-      let (_, heldOut) = try MVTecDataSet.training(at: data, category: "surface").holdingOut(0.25, seed: 111)
+      let (_, heldOut) = try DataSet(data).training(category: "surface").holdingOut(0.25, seed: 111)
       let predicted = try ToolProcess.run("rd-eval", ["predict", folder("run")] + heldOut.images.map(\.path))
       let scores = predicted.output.split(separator: "\n").dropFirst().map { Double($0.split(separator: ",")[2]) }
       #expect(scores == statistics.imageScores)

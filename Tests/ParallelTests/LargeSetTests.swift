@@ -31,13 +31,14 @@ extension ParallelTests {
       let checkpoint = try Workplace.standard().checkpoint(5)
       let evaluations = try LocalCommunicator.run(size: ranks) { communicator in
         var options = EvaluationOptions(
-          DetectorOptions(checkpoint: checkpoint, threads: 1), data: data, category: "surface", output: folder("out"))
+          DetectorOptions(checkpoint: checkpoint, threads: 1), dataSet: DataSet(data), dataName: data,
+          category: "surface", output: folder("out"))
         options.pixelMemory = 16 << 10
         return try Evaluator(options, over: communicator, console: Console(rank: 1)).evaluate()
       }
 
       let maps = try #require(HDF5TensorFile.read(path: folder("out/maps/maps.h5"))["maps"])
-      let entries = try MVTecDataSet.test(at: data, category: "surface")
+      let entries = try DataSet(data).test(category: "surface")
       #expect(maps.shape == [entries.count, 32, 32] && entries.count == 300)
       let images = try entries.enumerated().map { index, entry in
         let map = Array(maps.values[index * 1024..<(index + 1) * 1024])

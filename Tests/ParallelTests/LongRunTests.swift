@@ -24,24 +24,26 @@ extension ParallelTests {
       }
     }
 
-    /// Steps, checkpoints and scores of the normal images, on two ranks.
-    @Test func memoryThreadsAndFilesStayAsTheyAre() throws {
+    /// Steps, checkpoints and scores of the normal images.
+    @Test(arguments: Thoroughness.isFull ? [1, 2] : [2])
+    func memoryThreadsAndFilesStayAsTheyAre(ranks: Int) throws {
       let folder = try TemporaryFolder()
       let steps = Thoroughness.count(10_000, sample: 100)
       let tool = try ToolProcess.start(
         "rd-train",
         try Workplace.standardOptions() + [
           "--output", folder("run"), "--epochs", "1000000", "--max-steps", "\(steps)", "--batch-size", "2", "--threads",
-          "1", "--checkpoint-every", "\(steps / 10) steps", "--statistics", "checkpoint",
-        ], ranks: 2, seconds: 3600)
+          "1", "--bottleneck", "oce", "--logical-shards", "2", "--checkpoint-every", "\(steps / 10) steps",
+          "--statistics", "checkpoint",
+        ], ranks: ranks, seconds: 3600)
       try tool.waits(toSay: "\nstep 1/")
-      let ranks = try (0..<2).map { try tool.processIdentifier(ofRank: $0) }
-      var samples: [[Sample]] = [[], []]
-      while samples[0].count == samples[1].count {
-        for (rank, process) in ranks.enumerated() {
+      let processes = try (0..<ranks).map { try tool.processIdentifier(ofRank: $0) }
+      var samples = [[Sample]](repeating: [], count: ranks)
+      while Set(samples.map(\.count)).count == 1 {
+        for (rank, process) in processes.enumerated() {
           if let sample = Sample(process, log: folder("run/log.jsonl")) { samples[rank].append(sample) }
         }
-        guard samples[0].last?.step ?? 0 < steps, kill(ranks[0], 0) == 0 else { break }
+        guard samples[0].last?.step ?? 0 < steps, kill(processes[0], 0) == 0 else { break }
         usleep(Thoroughness.isFull ? 200_000 : 20_000)
       }
       let outcome = try tool.wait()
@@ -58,7 +60,7 @@ extension ParallelTests {
         // A checkpoint may be open.
         #expect(files.1 <= files.0 + 1, "rank \(rank): \(files)")
         Thoroughness.report(
-          "rank \(rank), \(steps) steps: \(memory.0) and \(memory.1) KiB, \(threads.0) and \(threads.1) threads, \(files.0) and \(files.1) files open"
+          "rank \(rank) of \(ranks), \(steps) steps: \(memory.0) and \(memory.1) KiB, \(threads.0) and \(threads.1) threads, \(files.0) and \(files.1) files open"
         )
       }
     }

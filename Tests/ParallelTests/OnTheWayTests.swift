@@ -132,6 +132,51 @@ extension ParallelTests {
       #expect(try Self.events(folder("run")).map(\.step) == [1])
     }
 
+    /// What the run can do without does not end it.
+    @Test func aBestCheckpointThatCannotBeWrittenIsAWarning() throws {
+      let folder = try TemporaryFolder()
+      try FileManager.default.createDirectory(atPath: folder("run"), withIntermediateDirectories: true)
+      try Data().write(to: folder.url.appendingPathComponent("run/best"))
+      let outcome = try Workplace.train(
+        ["--validation-fraction", "0.25", "--evaluate-every", "1 steps", "--max-steps", "2"], output: folder("run"),
+        ranks: 2)
+      #expect(outcome.code == 0 && outcome.count(of: "warning: no best checkpoint of step 1") == 1, "\(outcome.errors)")
+      #expect(try TrainedRun(folder("run"), outcome).hashes.keys.sorted() == [2])
+      #expect(try Self.events(folder("run")).map(\.step) == [1, 2])
+    }
+
+    /// The best by one measure is not taken for the best by another.
+    @Test func theBestIsOfTheCriterionInUse() throws {
+      let folder = try TemporaryFolder()
+      let options = ["--evaluate-every", "1 steps", "--evaluation-data", try Workplace.data()] + Self.options
+      let first = try Workplace.train(options + ["--max-steps", "3"], output: folder("run"))
+      try #require(first.code == 0, "\(first.errors)")
+      let events = try Self.events(folder("run"))
+      let before = try #require(try Self.best(folder("run")).last)
+      // The first of equal ones.
+      let best = try #require(events.max { ($0.pixelAuroc ?? 0, -$0.step) < ($1.pixelAuroc ?? 0, -$1.step) })
+      let outcome = try Workplace.train(
+        options + ["--max-steps", "3", "--best-by", "pixel_auroc"], output: folder("run"))
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      if before == TrainedRun.name(best.step) {
+        #expect(try Self.best(folder("run")).last == before)
+      } else {
+        #expect(!FileManager.default.fileExists(atPath: folder("run/best")))
+        #expect(FileManager.default.fileExists(atPath: folder("run/best-1/\(before)")))
+      }
+    }
+
+    /// Found before the first step, and not in the first evaluation.
+    @Test func aBadTestImageIsFoundAtOnce() throws {
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: Workplace.data(), toPath: folder("data"))
+      try Data("no picture".utf8).write(to: folder.url.appendingPathComponent("data/surface/test/good/001.png"))
+      let outcome = try Workplace.train(
+        ["--evaluate-every", "2 epochs", "--evaluation-data", folder("data")], output: folder("run"), ranks: 2)
+      #expect(outcome.code == 65 && outcome.count(of: "test/good/001.png: neither") == 1, "\(outcome.errors)")
+      #expect(outcome.count(of: "step 1/") == 0)
+    }
+
     @Test func whatCannotBeEvaluatedIsSaidAtOnce() throws {
       let folder = try TemporaryFolder()
       let outcome = try Workplace.train(

@@ -61,8 +61,9 @@ extension ParallelTests {
           ranks: ranks, in: folder.url)
         #expect(outcome.code == 65, "\(outcome.errors)")
         #expect(outcome.count(of: "3 of 20 images could not be read") == 1, "\(outcome.errors)")
-        for message in ["parts/broken.png: neither", "absent.png: No such file", "nothing: no pictures in this folder"]
-        {
+        for message in [
+          "parts/broken.png: not a picture", "absent.png: No such file", "nothing: no pictures in this folder",
+        ] {
           #expect(outcome.count(of: message) == 1, "\(message)\n\(outcome.errors)")
         }
         outputs.append(outcome.output)
@@ -176,11 +177,12 @@ extension ParallelTests {
       #expect(f1.code == 0 && f1.count(of: "the threshold was chosen with the test labels") == 1, "\(f1.errors)")
     }
 
-    /// A list arrives line by line, with folders in it, its last line without an end.
+    /// A list arrives line by line, with folders in it, some ended as in Windows, its last line without an end.
     @Test func imagesAreTakenFromStandardInput() throws {
       let folder = try TemporaryFolder()
       let data = try Workplace.data() + "/surface/train/good"
-      let script = "(echo \"$3/000.png\"; sleep 1; printf '%s\\n\\n%s' \"$3/001.png\" \"$3\") | \"$1\" predict \"$2\" -"
+      let script =
+        "(echo \"$3/000.png\"; sleep 1; printf '%s\\r\\n\\n%s' \"$3/001.png\" \"$3\") | \"$1\" predict \"$2\" -"
       try Data(script.utf8).write(to: folder.url.appendingPathComponent("list.sh"))
       let process = Process()
       process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -194,6 +196,46 @@ extension ParallelTests {
       #expect(process.terminationStatus == 0)
       let paths = output.split(separator: "\n").dropFirst().map { $0.prefix { $0 != "," } }
       #expect(paths == ["000.png", "001.png"].map { "\(data)/\($0)" } + (0..<10).map { "\(data)/00\($0).png" })
+    }
+
+    /// Nothing that is opened takes its place, and a folder is no list.
+    @Test func standardInputMayBeClosedOrNoList() throws {
+      let folder = try TemporaryFolder()
+      for (input, code) in [("<&-", 0), ("< \"$3\"", 74)] {
+        let script = "\"$1\" predict \"$2\" - \(input)"
+        try Data(script.utf8).write(to: folder.url.appendingPathComponent("script.sh"))
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        process.arguments = [folder("script.sh"), try ToolProcess.builtTool("rd-eval"), try Self.run(), folder.path]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && process.terminationStatus == code, "\(input)")
+        #expect(output.split(separator: "\n").count == 1)
+      }
+    }
+
+    @Test func twoPicturesHaveTwoFiles() throws {
+      let folder = try TemporaryFolder()
+      let picture = try ImageFile.decode(Workplace.data() + "/surface/train/good/000.png")
+      try FileManager.default.createDirectory(atPath: folder("in"), withIntermediateDirectories: true)
+      try Data(picture.encodedJPEG()).write(to: folder.url.appendingPathComponent("in/a.jpg"))
+      try picture.writePNG(to: folder("in/a.jpg.png"))
+      let lines = try Self.lines(Self.predict(["in", "--format", "jsonl", "--output", "out"], in: folder.url))
+      #expect(lines.compactMap(\.overlay) == ["out/in/a.jpg.png", "out/in/a.jpg-2.png"])
+    }
+
+    /// The sum over 1024 pixels reaches the threshold, so that some of these reach its 1024th part.
+    @Test func anAnomalousSumHasRegions() throws {
+      let good = try Workplace.data() + "/surface/train/good/000.png"
+      let line = try #require(
+        try Self.lines(
+          Self.predict([good, "--format", "jsonl", "--score", "sum", "--scales", "M1", "--threshold", "1"])
+        ).first)
+      #expect(line.verdict == "anomalous" && !line.regions.isEmpty)
     }
 
     @Test func outputThatCannotBeWrittenIsSaid() throws {

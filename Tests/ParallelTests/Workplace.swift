@@ -161,3 +161,19 @@ func truncate(_ path: String) throws {
   try file.truncate(atOffset: file.seekToEnd() / 2)
   try file.close()
 }
+
+/// Expects a folder and everything in it, `count` in all, to be as open as this.
+func expectModes(
+  in path: String, count: Int, file: Int, folder: Int, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+  let manager = FileManager.default
+  let paths = try manager.subpathsOfDirectory(atPath: path).map { "\(path)/\($0)" } + [path]
+  #expect(paths.count == count, "\(paths)", sourceLocation: sourceLocation)
+  for path in paths {
+    let attributes = try manager.attributesOfItem(atPath: path)
+    let isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
+    #expect(
+      (attributes[.posixPermissions] as? NSNumber)?.intValue == (isFolder ? folder : file), "\(path)",
+      sourceLocation: sourceLocation)
+  }
+}

@@ -101,7 +101,7 @@ import Testing
   @Test func otherImagesHaveNoInterval() throws {
     let folder = try TemporaryFolder()
     try Self.write(folder("a"), category: "x", seed: 1, distance: 1)
-    try Self.write(folder("b"), category: "y", seed: 1, distance: 1.4, part: "other")
+    try Self.write(folder("b"), category: "x", seed: 1, distance: 1.4, part: "other")
     let comparison = try Comparison([EvaluatedRun(folder("a")), EvaluatedRun(folder("b"))], withPaper: false)
     #expect(comparison.remarks.count == 1 && comparison.remarks[0].hasPrefix("x: not the same images"))
     let image = try line(comparison, .imageAUROC, "x")
@@ -142,6 +142,24 @@ import Testing
     #expect(json?.count == 7 && values[1]["is_within_chance"] as? Bool == false)
     #expect(
       values[1]["value"] as? Double == Double(csv[2][3]) && values[1]["difference"] as? Double == Double(csv[2][4]))
+  }
+
+  @Test func whatDoesNotBelongTogetherIsSaid() throws {
+    let folder = try TemporaryFolder()
+    for (run, categories) in [("some", ["cable"]), ("all", ["bottle", "cable"])] {
+      for category in categories {
+        try Self.write(folder("\(run)/\(category)"), category: category, seed: 1, distance: 1)
+      }
+    }
+    for runs in [["some", "all"], ["all", "some"]] {
+      let comparison = try Comparison(runs.map { try EvaluatedRun(folder($0)) }, withPaper: false)
+      #expect(comparison.remarks.contains("left out, since not all have them: bottle"))
+    }
+    let failure = #expect(throws: Failure.self) {
+      try Comparison(
+        ["all/bottle", "all/cable"].map { try EvaluatedRun(folder($0)) }, withPaper: false)
+    }
+    #expect(failure?.code == .badData && failure?.message.contains("bottle, cable") == true)
   }
 
   @Test func foldersThatHoldNoEvaluationAreRefused() throws {

@@ -125,6 +125,15 @@ import Testing
     #expect(html.contains("<strong>66.7</strong><small>0.0 to 100.0</small>"))
   }
 
+  /// Where the threshold is beyond all scores, the chart shows that.
+  @Test func theThresholdIsAlwaysInTheHistogram() throws {
+    var report = try report("harmless")
+    let threshold = try #require(DecisionThreshold(.given(7), normal: nil, areHeldOut: false))
+    report.summary.verdicts = VerdictSummary(threshold, images: [])
+    #expect(Page(report.html).text.contains("threshold"))
+    #expect(report.html.components(separatedBy: "class=\"mark\"").count == 3)
+  }
+
   /// Only normal images, no mask, no history: what is not known is left out.
   @Test func aTestSetWithoutDefects() throws {
     var report = try report("harmless")

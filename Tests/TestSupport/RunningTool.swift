@@ -52,10 +52,10 @@ public final class RunningTool {
     return outcome
   }
 
-  /// Waits until it has said this as an error.
+  /// Waits until it has said this as an error, so many times.
   /// - Throws: `Trouble` where it ends before.
-  public func waits(toSay text: String) throws {
-    while try !errors.contains(text) {
+  public func waits(toSay text: String, times: Int = 1) throws {
+    while count(of: text) < times {
       guard process.isRunning else { throw ToolProcess.Trouble(description: "never said \(text)\n\(try errors)") }
       usleep(20_000)
     }

@@ -1,6 +1,7 @@
 import Diagnostics
 import Distillation
 import Foundation
+import Imagery
 import Numerics
 import TestSupport
 import Testing
@@ -61,6 +62,11 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.skipUnreadable = true
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
+    expected.fit = .pad
+    expected.layout = .visa
+    expected.normal = "good parts"
+    expected.anomalous = "bad"
+    expected.masks = "marks"
     expected.epochs = 25
     expected.maxSteps = 12
     expected.batchSize = 1
@@ -85,9 +91,15 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.evaluationData = "tests"
     expected.bestBy = .pixelAUROC
     expected.earlyStop = 3
+    expected.metricsFile = "m.prom"
+    expected.trace = "t.json"
     let written = try TrainingConfiguration(
       toml: """
         data = "my data"
+        layout = "visa"
+        normal = "good parts"
+        anomalous = "bad"
+        masks = "marks"
         category = 'metal nut'
         skip_unreadable = true
         output = "out"
@@ -99,6 +111,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         fusion = "concatenation"
         bottleneck = "oce"
         image_size = 128
+        fit = "pad"
         epochs = 25
         max_steps = 12
         batch_size = 1
@@ -123,6 +136,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         evaluation_data = "tests"
         best_by = "pixel_auroc"
         early_stop = 3
+        metrics_file = "m.prom"
+        trace = "t.json"
         """, file: "run.toml")
     #expect(written == expected)
 
@@ -130,18 +145,28 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .data: "my data", .category: "metal nut", .skipUnreadable: "true", .output: "out",
       .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
-      .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0", .adamBeta2: ".99",
+      .fit: "pad", .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0",
+      .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
       .ranksPerCategory: "4",
       .endTime: "1900000000",
       .stallTimeout: "120 min", .resume: "a b/step-00000010.h5", .checkpointEvery: "500 steps", .keepCheckpoints: "5",
       .embedTeacher: "false",
       .statistics: "checkpoint", .evaluateEvery: "7 steps", .evaluationData: "tests", .bestBy: "pixel_auroc",
-      .earlyStop: "3",
+      .earlyStop: "3", .metricsFile: "m.prom", .trace: "t.json",
     ]
-    #expect(words.count == TrainingConfiguration.Key.allCases.count)
-    let typed = try TrainingConfiguration.resolve(file: nil, options: words)
-    #expect(typed == expected)
+    // Folders of images take the place of a data set.
+    let folders: [TrainingConfiguration.Key: String] = [
+      .layout: "visa", .normal: "good parts", .anomalous: "bad", .masks: "marks",
+    ]
+    #expect(words.count + folders.count == TrainingConfiguration.Key.allCases.count)
+    (expected.layout, expected.normal, expected.anomalous, expected.masks) = (nil, nil, nil, nil)
+    #expect(try TrainingConfiguration.resolve(file: nil, options: words) == expected)
+    var plain = words.merging(folders) { $1 }
+    for key in [TrainingConfiguration.Key.data, .category, .layout] { plain[key] = nil }
+    (expected.data, expected.category) = ("", nil)
+    (expected.normal, expected.anomalous, expected.masks) = ("good parts", "bad", "marks")
+    #expect(try TrainingConfiguration.resolve(file: nil, options: plain) == expected)
   }
 
   /// The parser ends the process at some of them.
@@ -222,7 +247,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "stall_timeout = '10'", "stall_timeout = 10", "stall_timeout = '0 s'", "stall_timeout = '1.5 h'",
     "stall_timeout = 'min'", "stall_timeout = '-1 s'", "stall_timeout = '99999999999 h'",
     "validation_fraction = 1", "evaluate_every = 0", "evaluate_every = 'never'",
-    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "validation_fraction = -0.1", "category = ''",
+    "evaluation_data = ''", "best_by = 'loss'", "early_stop = 0", "metrics_file = ''", "trace = ''",
+    "validation_fraction = -0.1", "category = ''",
     "category = 'a,,b'", "category = 'a, a'",
     "category = 'a,..'", "category = 'a,b/c'",
     "category = 'a,all'", "ranks_per_category = 0", "ranks_per_category = 'all'", "category = ['a']",
@@ -341,7 +367,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   @Test func renderingIsCompleteAndReadsBack() throws {
     let configuration = try parse(
       "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'\n"
-        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2")
+        + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2\nmetrics_file = 'm'\n"
+        + "trace = 't'")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
@@ -373,6 +400,40 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(full.model == expected.model)
   }
 
+  @Test func theShortExamplesAreRight() throws {
+    let folder = package.appendingPathComponent("docs/examples")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".toml") }
+    #expect(names.count == 3)
+    for name in names {
+      let example = try TrainingConfiguration.resolve(file: folder.appendingPathComponent(name).path)
+      #expect(example.preset == .reference && example.imageSize == 256)
+    }
+  }
+
+  @Test func everyValueSaysWhereItComesFrom() throws {
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).toml").path
+    try Data((required + "\npreset = 'paper'\nepochs = 5\nloss = 'flattened'\n").utf8).write(
+      to: URL(fileURLWithPath: file))
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
+      file: file, options: [.epochs: "7", .seed: "3"])
+    let text = configuration.toml(origins: origins)
+    let lines = text.split(separator: "\n").map { String($0.replacing(/\ +#\ /, with: " # ")) }
+    for expected in [
+      "data = \"d\" # \(file):1", "epochs = 7 # --epochs", "seed = 3 # --seed", "preset = \"paper\" # \(file):5",
+      "loss = \"flattened\" # \(file):7", "fusion = \"convolution\" # preset paper", "batch_size = 16 # default",
+      "# max_steps is not set: no limit # default",
+    ] { #expect(lines.contains(expected), "\(expected)") }
+    #expect(lines.count == TrainingConfiguration.Key.allCases.count)
+    #expect(try TrainingConfiguration(toml: text, file: "printed") == configuration.resolved)
+  }
+
+  /// `scripts/reference` writes it anew.
+  @Test func theReferenceIsWhatTheCodeSays() throws {
+    let file = package.appendingPathComponent("docs/configuration.md")
+    #expect(try String(contentsOf: file, encoding: .utf8) == TrainingConfiguration.reference)
+  }
+
   // MARK: Checkpoints
 
   @Test func theCheckpointKnowsOnlyWhatIsComputed() throws {
@@ -384,6 +445,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         fusion = "concatenation"
         bottleneck = "mff+oce"
         image_size = 256
+        fit = "stretch"
         batch_size = 16
         learning_rate = 0.005
         adam_beta1 = 0.5
@@ -418,6 +480,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     other.evaluationData = "d2"
     other.bestBy = .aupro
     other.earlyStop = 1
+    other.metricsFile = "m"
+    other.trace = "t"
     #expect(one.checkpointText == other.checkpointText)
     #expect(one.compatibility(with: other).isEmpty)
   }
@@ -471,15 +535,31 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
   }
 
-  @Test func olderCheckpointsHeldNothingOut() throws {
+  @Test func olderCheckpointsHeldNothingOutAndStretchedImages() throws {
     let configuration = try parse("")
     let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")
-    #expect(text != configuration.checkpointText)
+      .replacing("fit = \"stretch\"\n", with: "")
+    #expect(text.count == configuration.checkpointText.count - 26 - 16)
     var current = configuration
     current.validationFraction = 0.1
+    current.fit = .pad
     let restored = try current.restored(from: text, file: "step.h5")
-    #expect(
-      restored.validationFraction == 0 && current.compatibility(with: restored).map(\.key) == [.validationFraction])
+    #expect(restored.validationFraction == 0 && restored.fit == .stretch)
+    #expect(current.compatibility(with: restored).map(\.key) == [.validationFraction, .fit])
+  }
+
+  @Test(
+    arguments: [
+      ([.data: "d", .normal: "n"], "data and normal are given"),
+      ([.normal: "n", .category: "c"], "normal and category are given"),
+      ([.normal: "n", .layout: "btad"], "normal and layout are given"),
+      ([.data: "d", .anomalous: "a"], "anomalous or masks is given, and normal is not"),
+      ([.normal: "n", .masks: "m"], "masks is given, and anomalous is not"),
+    ] as [([TrainingConfiguration.Key: String], String)])
+  func aDataSetIsSaidInOneWay(options: [TrainingConfiguration.Key: String], message: String) throws {
+    let required: [TrainingConfiguration.Key: String] = [.teacher: "t", .output: "o"]
+    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    #expect(failure.code == .configuration && failure.message.hasPrefix(message), "\(failure)")
   }
 
   @Test(arguments: ["", "seed = 3\n", "garbage", "epochs = 3\n"])
@@ -517,6 +597,11 @@ extension TrainingConfiguration {
     configuration.loss = maybe(DistillationLoss.allCases.randomElement(using: &random))
     configuration.fusion = maybe(Fusion.allCases.randomElement(using: &random))
     configuration.bottleneck = BottleneckKind.allCases.randomElement(using: &random) ?? .pretrained
+    configuration.fit = ImageFit.allCases.randomElement(using: &random) ?? .pad
+    configuration.layout = maybe(DataSet.Layout.allCases.randomElement(using: &random))
+    configuration.normal = maybe(path())
+    configuration.anomalous = maybe(path())
+    configuration.masks = maybe(path())
     configuration.imageSize = 32 * Int.random(in: 1...512, using: &random)
     configuration.epochs = count()
     configuration.maxSteps = maybe(count())
@@ -544,6 +629,8 @@ extension TrainingConfiguration {
     configuration.evaluationData = maybe(path())
     configuration.bestBy = Criterion.allCases.randomElement(using: &random) ?? .aupro
     configuration.earlyStop = maybe(count())
+    configuration.metricsFile = maybe(path())
+    configuration.trace = maybe(path())
     return configuration
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Imagery
+import Numerics
 import TestSupport
 import Testing
 import Training
@@ -68,7 +69,71 @@ import Training
 
   @Test func versionIsTheProducts() throws {
     let outcome = try run(["--version"])
-    #expect(outcome.code == 0 && outcome.output == "rd-train 0.1.0\n")
+    #expect(outcome.code == 0 && outcome.errors.isEmpty)
+    let lines = outcome.output.split(separator: "\n")
+    #expect(lines.count == 5 && lines[0] == "rd-train 0.1.0" && lines[1] == "processor: \(Instructions.best)")
+    for (line, form) in zip(lines[2...], [/MPI: Open MPI v\d+\..*/, /HDF5: \d+\.\d+\.\d+/, /OpenBLAS: \d+\..*/]) {
+      #expect(line.wholeMatch(of: form) != nil, "\(line)")
+    }
+  }
+
+  @Test(arguments: [nil, 2])
+  func theConfigurationIsPrintedAndNothingDone(ranks: Int?) throws {
+    guard ranks == nil || ToolProcess.hasMPI else { return }
+    let folder = try TemporaryFolder()
+    let outcome = try run(["--epochs", "7", "--print-config"], file: Self.requiredFile, ranks: ranks, in: folder)
+    #expect(outcome.code == 0 && outcome.errors.isEmpty)
+    for line in [/data = "d" +# rd-train.toml:1\n/, /epochs = 7 +# --epochs\n/, /seed = 111 +# default\n/] {
+      #expect(outcome.output.matches(of: line).count == 1)
+    }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rd-train.toml"])
+    #expect(try run(["--print-config"]).code == 64)
+  }
+
+  @Test func howMuchIsSaidCanBeChosen() throws {
+    let folder = try TemporaryFolder()
+    try SyntheticDataSet.write(
+      to: folder("d"), seed: 1, imageSize: 64, trainingCount: 4, goodTestCount: 0, defectsPerKind: 0)
+    let file = Self.requiredFile + "category = 'surface'\nbackbone = 'resnet18'\nimage_size = 32\nresume = 'never'\n"
+    let options = ["--max-steps", "3", "--batch-size", "2"]
+    let quiet = try run(options + ["--quiet"], file: file, in: folder)
+    #expect(quiet.code == 0 && quiet.output.isEmpty)
+    #expect(
+      quiet.errors.split(separator: "\n").count == 1 && quiet.errors.hasPrefix("warning: the teacher random:1 is"))
+    let verbose = try run(options + ["-v"], file: file, in: folder)
+    #expect(verbose.code == 0 && verbose.errors.contains("\nstep 1/3 ") && verbose.errors.contains("\nstep 2/3 "))
+    #expect(try run(options + ["-q", "-v"], file: file, in: folder).code == 64)
+  }
+
+  @Test func aPlanForProgramsSaysWhatTheTextSays() throws {
+    let folder = try TemporaryFolder()
+    try SyntheticDataSet.write(
+      to: folder("d"), seed: 1, imageSize: 64, trainingCount: 5, goodTestCount: 0, defectsPerKind: 0)
+    let outcome = try run(
+      [
+        "--category", "surface", "--plan", "--plan-ranks", "2", "--image-size", "32", "--format", "json", "--network",
+        "latency 50us, bandwidth 10Gbit/s",
+      ], file: Self.requiredFile + "backbone = 'resnet18'", in: folder)
+    try #require(outcome.code == 0, "\(outcome.errors)")
+    struct Plan: Decodable {
+      struct Part: Decodable { let bytes: Int; let isTransient: Bool }
+      struct Prediction: Decodable { let stepSeconds: Double; let imagesPerSecond: Double }
+      let ranks: Int
+      let images: Int
+      let batch: Int
+      let memory: [Part]
+      let peakMemoryBytes: Int
+      let predictions: [Prediction]
+    }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    let plan = try decoder.decode(Plan.self, from: Data(outcome.output.utf8))
+    #expect(plan.ranks == 2 && plan.images == 5 && plan.batch == 5 && plan.predictions.count == 1)
+    let transient = plan.memory.filter(\.isTransient).map(\.bytes).max() ?? 0
+    #expect(plan.memory.filter { !$0.isTransient }.reduce(transient) { $0 + $1.bytes } == plan.peakMemoryBytes)
+    let prediction = try #require(plan.predictions.first)
+    #expect(abs(prediction.imagesPerSecond * prediction.stepSeconds / 5 - 1) < 1e-9)
+    #expect(try run(["--format", "json"], file: Self.requiredFile).code == 64)
   }
 
   // MARK: What is not
@@ -145,7 +210,7 @@ import Training
     try FileManager.default.createDirectory(
       at: folder.url.appendingPathComponent("d"), withIntermediateDirectories: true)
     let outcome = try run(["--category", "all"], file: Self.requiredFile, in: folder)
-    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: no folder in it holds train/good\n"))
+    #expect(outcome.code == 65 && outcome.errors.hasPrefix("rd-train: d: there are no categories\n"))
   }
 
   @Test func aPlanFailsAsTheRunWould() throws {

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// PNG and JPEG by libpng and libjpeg. Both report errors by longjmp, which Swift must never see: it stays in here.
+// PNG, JPEG, TIFF and WebP by libpng, libjpeg, libtiff and libwebp. The first two report errors by longjmp, which Swift must never see: it stays in here.
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,8 +14,10 @@ typedef struct {
   uint8_t *pixels;
   uint32_t width;
   uint32_t height;
-  /// 1 (grey) or 3 (red, green, blue).
+  /// 1 (grey), 2 (grey, alpha), 3 (red, green, blue) or 4 (red, green, blue, alpha).
   uint32_t channels;
+  /// As in Exif, 1 to 8, where the decoder knows it; otherwise 0.
+  uint16_t orientation;
 } image_codec_raster;
 
 /// Bytes on the heap, the caller's to free.
@@ -33,10 +35,14 @@ typedef struct {
 #define IMAGE_CODEC_MAX_PIXELS (1u << 28)
 
 // Each returns 1, or 0 with the error's text and nothing to free.
-// Alpha is dropped, palettes are expanded, 16-bit samples are scaled to 8 bits by value * 255 / 65535, rounded.
-// A picture that is not whole to its end marker is an error.
+// Palettes are expanded, 16-bit samples are scaled to 8 bits by value * 255 / 65535, rounded.
+// A picture that is not whole is an error. Rows and columns are as they are stored, whatever the orientation.
 int image_codec_decode_png(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
 int image_codec_decode_jpeg(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
+/// The first picture of the file; colors come multiplied by their alpha, without it.
+int image_codec_decode_tiff(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
+/// No animation.
+int image_codec_decode_webp(const uint8_t *bytes, size_t count, image_codec_raster *raster, image_codec_error *error);
 
 /// `channels` is 1 or 3.
 int image_codec_encode_png(

@@ -135,7 +135,7 @@ public struct LabelledPictures: Sendable {
     let pictures = try classes.enumerated().flatMap { label, name in
       try namesInFolder("\(folder)/\(name)").compactMap { file -> Picture? in
         let ending = file.split(separator: ".").last.map { $0.lowercased() } ?? ""
-        guard ["png", "jpg", "jpeg"].contains(ending) else { return nil }
+        guard ImageFile.isPicture(file) else { return nil }
         return Picture(label: label, isForTraining: nil) { (try readFile("\(folder)/\(name)/\(file)"), ending) }
       }
     }

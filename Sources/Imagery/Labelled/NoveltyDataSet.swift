@@ -29,15 +29,20 @@ public enum NoveltyDataSet {
           ?? "the classes are \(source.classes.joined(separator: ", "))")
     }
     // Names become folders; "good" among the test folders is what is normal.
-    for name in source.classes where [MVTecDataSet.normalKind, ".", "..", ""].contains(name) || name.contains("/") {
+    for name in source.classes where [DataSet.normalKind, ".", "..", ""].contains(name) || name.contains("/") {
       throw Failure(
         .badData, "a class is called \"\(name)\", which cannot be the name of a kind of anomaly", hint: "rename it")
     }
-    try makeFolder(folder)
-    guard try namesInFolder(folder).isEmpty else {
-      throw Failure(.usage, "\(folder): the folder is not empty", hint: "choose another one, or empty it")
+    try writeFolder(folder) { folder in
+      try write(source, of: chosen, limit: limit, into: folder, progress: progress)
     }
+    return chosen
+  }
 
+  private static func write(
+    _ source: LabelledPictures, of chosen: [String], limit: Int?, into folder: String,
+    progress: (_ done: Int, _ total: Int) -> Void
+  ) throws {
     let parts = split(source, limit: limit)
     var written: [Int: String] = [:]
     func write(_ picture: Int, into part: String) throws {
@@ -58,13 +63,12 @@ public enum NoveltyDataSet {
       try makeFolder("\(root)/train/good")
       for picture in parts.training[label] { try write(picture, into: "\(root)/train/good") }
       for (other, kind) in source.classes.enumerated() where !parts.test[other].isEmpty {
-        let part = "\(root)/test/\(other == label ? MVTecDataSet.normalKind : kind)"
+        let part = "\(root)/test/\(other == label ? DataSet.normalKind : kind)"
         try makeFolder(part)
         for picture in parts.test[other] { try write(picture, into: part) }
       }
       progress(index + 1, chosen.count)
     }
-    return chosen
   }
 
   /// The numbers of the pictures of each class.

@@ -24,17 +24,19 @@ struct Defect {
   private let bend: Float
   private let noise: Noise
 
-  init(_ kind: DefectKind, random: inout SplitMix64) {
+  /// - Parameter scale: how much larger it is than others of its kind.
+  init(_ kind: DefectKind, scale: Float = 1, random: inout SplitMix64) {
     self.kind = kind
     strength = random.float(0...1)
     center = [random.float(0.2...0.8), random.float(0.2...0.8)]
-    size =
+    let usual =
       switch kind {
       case .hole: random.float(0.025...0.08)
       case .missingThread: random.float(0.12...0.35)
       case .scratch: random.float(0.14...0.32)
       case .stain: random.float(0.06...0.15)
       }
+    size = scale * usual
     let angle = random.float(0...2 * .pi)
     direction = [cos(angle), sin(angle)]
     bend = random.float(-0.35...0.35)

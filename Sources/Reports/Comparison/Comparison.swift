@@ -86,7 +86,14 @@ public struct Comparison: Sendable {
     func set(_ category: String, of run: EvaluatedRun) -> EvaluatedRun.TestSet? {
       areSingle ? run.sets.values.first : run.sets[category]
     }
-    let all = CategoryTable.order(runs[0].sets.keys.sorted(by: precedesInBytes))
+    let named = Set(runs.compactMap(\.category))
+    guard !areSingle || named.count < 2 else {
+      throw Failure(
+        .badData, "evaluations of different categories: \(named.sorted(by: precedesInBytes).joined(separator: ", "))",
+        hint: "give evaluations of the same test set")
+    }
+    let known = areSingle ? Set(runs[0].sets.keys) : Set(runs.flatMap(\.sets.keys))
+    let all = CategoryTable.order(known.sorted(by: precedesInBytes))
     let common = all.filter { category in
       runs.allSatisfy { set(category, of: $0) != nil }
         && (!withPaper || PublishedFigures.categories.contains(category))

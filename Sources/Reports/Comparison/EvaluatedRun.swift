@@ -14,6 +14,8 @@ public struct EvaluatedRun: Sendable {
   /// By their categories; a single test set that has none is called `whole`.
   let sets: [String: TestSet]
   let isSingle: Bool
+  /// Of a single test set that has one.
+  var category: String? { isSingle ? sets.keys.first { $0 != Self.whole } : nil }
 
   static let whole = "test set"
 

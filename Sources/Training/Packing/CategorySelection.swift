@@ -47,8 +47,17 @@ extension TrainingConfiguration {
     var configuration = self
     configuration.category = name
     configuration.output = "\(output)/\(name)"
+    configuration.metricsFile = metricsFile.map { file($0, ofCategory: name) }
+    configuration.trace = trace.map { file($0, ofCategory: name) }
     configuration.ranksPerCategory = nil
     return configuration
+  }
+
+  /// `out/metrics.prom` of the category `bottle` is `out/metrics-bottle.prom`.
+  private func file(_ path: String, ofCategory name: String) -> String {
+    let url = URL(fileURLWithPath: path)
+    let ending = url.pathExtension.isEmpty ? "" : ".\(url.pathExtension)"
+    return "\(path.dropLast(ending.count))-\(name)\(ending)"
   }
 
   /// The names of the categories to train on, where there are several. Collective.
@@ -59,12 +68,11 @@ extension TrainingConfiguration {
     case .listed(let names): return names
     case .all:
       let names = try communicator.agree {
-        let names = try MVTecDataSet.categories(in: data)
+        let names = try dataSet.categories()
         guard !names.isEmpty else {
           throw Failure(
-            .badData, "\(data): no folder in it holds train/good",
-            hint:
-              "each category is a folder with train/good; a data set that is one category itself needs no --category")
+            .badData, "\(data): there are no categories",
+            hint: "a folder with train/good is one; a data set that is one category itself needs no --category")
         }
         return names
       }

@@ -15,12 +15,14 @@ public struct PackedTraining {
   /// Of all ranks of the job: those of other groups want their part of a host too.
   private let placement: Placement
   private let stop: StopRequests
+  private let verbosity: Verbosity?
 
   /// Checks what all categories have in common. Collective.
   /// - Parameter stop: asked after every step, and while images are read and scored.
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   public init(
-    _ configuration: TrainingConfiguration, over job: any JobCommunicator, stop: StopRequests = StopRequests()
+    _ configuration: TrainingConfiguration, over job: any JobCommunicator, stop: StopRequests = StopRequests(),
+    _ verbosity: Verbosity? = nil
   ) throws {
     try configuration.requireSame(over: job)
     let ranks = min(configuration.ranksPerCategory ?? job.size, job.size)
@@ -32,6 +34,7 @@ public struct PackedTraining {
     teacher = try configuration.readTeacher(over: job)
     placement = try Placement(job)
     self.stop = stop
+    self.verbosity = verbosity
   }
 
   /// Trains all categories. Collective.
@@ -39,7 +42,7 @@ public struct PackedTraining {
   ///   and the job must be aborted.
   public func run() throws {
     let packed = try PackedJob(tasks: categories.count, ranksPerGroup: ranksPerCategory, over: job)
-    let console = Console(rank: job.rank)
+    let console = Console(rank: job.rank, verbosity)
     console.say(
       "\(categories.count) categories, \(packed.groupCount) groups of ranks: " + categories.joined(separator: ", "))
     let tree = try ShardTree(shards: configuration.logicalShards, ranks: packed.group.size)
@@ -69,7 +72,7 @@ public struct PackedTraining {
 
   /// Trains a category with the ranks of this group, which say so if that fails.
   private func train(_ category: String, by packed: PackedJob) throws -> CategoryOutcome {
-    let console = Console(rank: packed.group.rank, topic: category)
+    let console = Console(rank: packed.group.rank, topic: category, verbosity)
     let began = ContinuousClock.now
     var outcome = CategoryOutcome(category)
     do {

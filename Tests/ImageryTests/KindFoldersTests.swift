@@ -4,7 +4,7 @@ import Testing
 
 @testable import Imagery
 
-@Suite struct MVTecDataSetTests {
+@Suite struct KindFoldersTests {
   @Test func trainingPicturesAreSortedByBytes() throws {
     try withTemporaryFolder { folder in
       try lay(
@@ -13,14 +13,14 @@ import Testing
           "tile/train/good/ä.png": [1], "tile/train/good/9.png": [], "tile/train/good/.hidden.png": [],
           "tile/train/good/notes.txt": [], "tile/train/good/png": [], "tile/train/good/deeper/x.png": [],
         ], in: folder)
-      let manifest = try MVTecDataSet.training(at: folder, category: "tile")
+      let manifest = try DataSet(folder).training(category: "tile")
       #expect(manifest.root == "\(folder)/tile")
       #expect(
         manifest.images.map(\.relativePath)
           == ["10.jpeg", "9.png", "B.JPG", "b.png", "ä.png"].map { "train/good/\($0)" })
       #expect(manifest.images.map(\.byteCount) == [0, 0, 2, 1, 1])
       #expect(manifest.images[3].path == "\(folder)/tile/train/good/b.png")
-      #expect(try MVTecDataSet.training(at: "\(folder)/tile") == manifest)
+      #expect(try DataSet("\(folder)/tile").training() == manifest)
     }
   }
 
@@ -43,7 +43,7 @@ import Testing
       var result = ""
       try withTemporaryFolder { folder in
         try lay(files, in: folder)
-        result = try MVTecDataSet.training(at: folder).fingerprint
+        result = try DataSet(folder).training().fingerprint
       }
       return result
     }
@@ -63,7 +63,7 @@ import Testing
           "test/cut/1.png": [], "test/readme.txt": [], "test/.cache/1.png": [],
           "ground_truth/hole/1_mask.png": [], "ground_truth/hole/2.png": [], "ground_truth/good/0_mask.png": [],
         ], in: folder)
-      let entries = try MVTecDataSet.test(at: folder)
+      let entries = try DataSet(folder).test()
       #expect(
         entries.map(\.image.relativePath)
           == ["test/cut/1.png", "test/good/0.png", "test/hole/1.png", "test/hole/2.JPG", "test/hole/3.png"])
@@ -76,26 +76,26 @@ import Testing
 
   @Test func aMissingFolderIsNamed() throws {
     try withTemporaryFolder { folder in
-      let missing = failure({ try MVTecDataSet.training(at: "\(folder)/nowhere") })
+      let missing = failure({ try DataSet("\(folder)/nowhere").training() })
       #expect(missing?.code == .badData)
       #expect(missing?.message == "\(folder)/nowhere: no such folder")
 
-      let layout = failure({ try MVTecDataSet.training(at: folder) })
+      let layout = failure({ try DataSet(folder).training() })
       #expect(layout?.message == "\(folder): holds no folder train/good")
       #expect(layout?.hint?.contains("MVTec") == true)
 
       try lay(["carpet/train/good/0.png": [], "grid/train/good/0.png": [], "other/x.txt": []], in: folder)
-      #expect(try MVTecDataSet.categories(in: folder) == ["carpet", "grid"])
-      #expect(try MVTecDataSet.testedCategories(in: folder).isEmpty)
+      #expect(try DataSet(folder).categories() == ["carpet", "grid"])
+      #expect(try DataSet(folder).testedCategories().isEmpty)
       let hint = "did you mean --category carpet? There are also grid."
-      #expect(failure({ try MVTecDataSet.training(at: folder) })?.hint == hint)
-      let category = failure({ try MVTecDataSet.training(at: folder, category: "carpets") })
+      #expect(failure({ try DataSet(folder).training() })?.hint == hint)
+      let category = failure({ try DataSet(folder).training(category: "carpets") })
       #expect(category?.message == "\(folder)/carpets: no such folder")
       #expect(category?.hint == hint)
 
-      let test = failure({ try MVTecDataSet.test(at: folder, category: "carpet") })
+      let test = failure({ try DataSet(folder).test(category: "carpet") })
       #expect(test?.message == "\(folder)/carpet: holds no folder test")
-      let needless = failure({ try MVTecDataSet.training(at: "\(folder)/grid", category: "grid") })
+      let needless = failure({ try DataSet("\(folder)/grid").training(category: "grid") })
       #expect(needless?.hint?.contains("leave the category out") == true)
     }
   }
@@ -103,10 +103,10 @@ import Testing
   @Test func aFolderWithoutPicturesIsNamed() throws {
     try withTemporaryFolder { folder in
       try lay(["train/good/notes.txt": [], "test/hole/notes.txt": []], in: folder)
-      let training = failure({ try MVTecDataSet.training(at: folder) })
+      let training = failure({ try DataSet(folder).training() })
       #expect(training?.code == .badData)
       #expect(training?.message == "\(folder)/train/good: no pictures")
-      #expect(failure({ try MVTecDataSet.test(at: folder) })?.code == .badData)
+      #expect(failure({ try DataSet(folder).test() })?.code == .badData)
     }
   }
 
@@ -115,7 +115,7 @@ import Testing
       try lay(["train/good/0.png": []], in: folder)
       let link = "\(folder)/train/good/1.png"
       try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "nowhere")
-      let failure = failure({ try MVTecDataSet.training(at: folder) })
+      let failure = failure({ try DataSet(folder).training() })
       #expect(failure?.code == .inputOutput)
       #expect(failure?.message.hasPrefix("\(link): ") == true)
     }
@@ -125,14 +125,14 @@ import Testing
   @Test func whatIsNoFileIsNamedOrLeftOut() throws {
     try withTemporaryFolder { folder in
       try lay(["train/good/0.png": [], "train/good/1.png/x.png": []], in: folder)
-      let failure = failure({ try MVTecDataSet.training(at: folder) })
+      let failure = failure({ try DataSet(folder).training() })
       #expect(failure?.code == .badData)
       #expect(failure?.message == "\(folder)/train/good/1.png: a folder that is named as a picture")
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/train/good/2.png", withDestinationPath: "nowhere")
       let name = Array("\(folder)/train/good/3".utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0x2E, 0x70, 0]
       fclose(fopen(name, "w"))
-      let manifest = try MVTecDataSet.training(at: folder, skipsUnreadable: true)
+      let manifest = try DataSet(folder).training(skipsUnreadable: true)
       #expect(manifest.images.map(\.relativePath) == ["train/good/0.png"])
       #expect(
         Set(manifest.unreadable.map(\.image)) == ["train/good/1.png", "train/good/2.png", "train/good/3\u{FFFD}.p"])
@@ -146,7 +146,7 @@ import Testing
       try lay(["train/good/0.png": []], in: folder)
       let name = Array("\(folder)/train/good/".utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0x2E, 0x70, 0]
       fclose(fopen(name, "w"))
-      let failure = failure({ try MVTecDataSet.training(at: folder) })
+      let failure = failure({ try DataSet(folder).training() })
       #expect(failure?.code == .badData)
       #expect(failure?.message.contains("not UTF-8") == true)
     }
