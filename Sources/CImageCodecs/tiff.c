@@ -127,6 +127,8 @@ static void decode(TIFF *tiff, image_codec_raster *raster, tiff_job *job) {
   if (pixels > IMAGE_CODEC_MAX_PIXELS || (uint64_t)tile_width * tile_height > IMAGE_CODEC_MAX_PIXELS) {
     return refuse(job, "the picture is too large");
   }
+  // Deflate makes 1032 bytes of one at most. More of them would cost minutes and memory, and nothing was ever written there.
+  if (pixels > 1u << 24 && pixels / 8192 > job->count) return refuse(job, "more pixels than its bytes can hold");
   if (samples > 8) return refuse(job, "a pixel has more than 8 samples");
 
   int is_grey = samples == 1 && (photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE);

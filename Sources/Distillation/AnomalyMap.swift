@@ -47,6 +47,14 @@ public final class AnomalyMapper: Sendable {
     }
   }
 
+  /// A_k of scale `k`, row by row, in single precision; it must be one of those chosen.
+  package func matrix(ofScale k: Int) -> [Float] {
+    guard let axis = axes.first(where: { $0.scale.rawValue == k }) else {
+      preconditionFailure("scale \(k) is not chosen")
+    }
+    return axis.matrix
+  }
+
   /// Makes one image's anomaly map.
   /// - Parameters:
   ///   - scaleMaps: M1, M2, M3 of `mapSizes`, row by row. Those of scales that are not chosen are not used.
@@ -132,6 +140,15 @@ private struct Axis: Sendable {
     self.reach = reach
     self.starts = starts
     weights = zip(rows, starts).flatMap { row, start in row[start..<start + reach] }
+  }
+
+  /// All of A_k.
+  var matrix: [Float] {
+    var matrix = [Float](repeating: 0, count: imageSize * mapSize)
+    for i in 0..<imageSize {
+      for j in 0..<reach { matrix[i * mapSize + starts[i] + j] = Float(weights[i * reach + j]) }
+    }
+    return matrix
   }
 
   /// A map's row, brought to the result's width.

@@ -47,7 +47,7 @@ public struct Architecture: Sendable {
   }
 
   /// Whether a 3x3 max pooling of stride 2 follows the stem.
-  var poolsStem: Bool { backbone != .efficientNetLite0 }
+  package var poolsStem: Bool { backbone != .efficientNetLite0 }
 
   /// Stage 1, 2, 3 or 4.
   public func teacherStage(_ stage: Int) -> [BlockDescription] {

@@ -6,7 +6,7 @@ import Numerics
 ///
 /// Its two readings (``DistillationLoss``) are one cosine an image, mean over the batch (the authors' code), and one cosine a pixel, mean over
 /// pixels and batch (the paper's equations 1 and 2).
-final class LossFunction {
+package final class LossFunction {
   private let architecture: Architecture
   private let step: TrainingStep
   private let kind: DistillationLoss
@@ -16,7 +16,7 @@ final class LossFunction {
   private let distances: FloatBuffer
 
   /// No norm counts as less (PyTorch's cosine_similarity).
-  static let leastNorm: Float = 1e-8
+  package static let leastNorm: Float = 1e-8
 
   init(_ architecture: Architecture, step: TrainingStep) {
     self.architecture = architecture

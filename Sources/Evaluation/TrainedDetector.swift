@@ -51,7 +51,7 @@ package final class TrainedDetector {
       let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
       try compareArithmetic(engine, over: communicator)
       (extractor, detector) = try communicator.agree {
-        let weights = try teacher(of: checkpoint, named: path, given: options.teacher, for: architecture)
+        let weights = try teacherWeights(of: checkpoint, named: path, given: options.teacher, for: architecture)
         return (
           FeatureExtractor(
             try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
@@ -104,7 +104,7 @@ extension Detection {
 }
 
 /// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
-private func openCheckpoint(
+func openCheckpoint(
   _ path: String, withTeacher: Bool, console: Console
 ) throws -> (CheckpointFile, String) {
   guard isFolder(path) else { return (try CheckpointFile(path: path), path) }
@@ -122,7 +122,7 @@ private func openCheckpoint(
 }
 
 /// The teacher that a checkpoint was trained with: its own copy, or the file that is given.
-private func teacher(
+func teacherWeights(
   of checkpoint: CheckpointFile, named name: String, given: String?, for architecture: Architecture
 ) throws -> TeacherWeights {
   let weights: TeacherWeights

@@ -71,7 +71,7 @@ extension ParallelTests {
       let outcome = try Workplace.train(
         ["--max-steps", "1"], output: place("run"), shell: "umask \(String(umask, radix: 8))")
       #expect(outcome.code == 0, "\(outcome.errors)")
-      try expectModes(in: place("run"), count: 7, file: file, folder: folder)
+      try expectModes(in: place("run"), file: file, folder: folder)
       // Nothing beside it, either.
       #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == ["run"])
     }

@@ -28,7 +28,7 @@ extension ParallelTests {
       let folder = try TemporaryFolder()
       let model = Array(try Workplace.standardOptions().dropFirst(4))
       let trained = try ToolProcess.run(
-        "rd-train", data + tested + model + ["--output", folder("run"), "--evaluate-every", "2 epochs"])
+        "rd-train", data + tested + model + ["--output", folder("run"), "--evaluate-every", "1 epochs"])
       try #require(trained.code == 0, "\(trained.errors)")
       let lines = try String(contentsOfFile: folder("run/log.jsonl"), encoding: .utf8).split(separator: "\n").map {
         try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] ?? [:]

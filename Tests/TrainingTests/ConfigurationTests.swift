@@ -368,7 +368,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     let configuration = try parse(
       "category = 'c'\nmax_steps = 3\nthreads = 2\nranks_per_category = 2\nloss = 'per_pixel'\nfusion = 'convolution'\n"
         + "evaluate_every = '7 steps'\nevaluation_data = 'd'\nearly_stop = 2\nmetrics_file = 'm'\n"
-        + "trace = 't'")
+        + "trace = 't'\nlayout = 'visa'\nnormal = 'n'\nanomalous = 'a'\nmasks = 'm'")
     let text = configuration.toml
     for key in TrainingConfiguration.Key.allCases { #expect(text.contains("\n\(key.rawValue) = "), "\(key)") }
     let again = try TrainingConfiguration(toml: text, file: "config.toml")
