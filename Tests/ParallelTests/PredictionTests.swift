@@ -179,42 +179,20 @@ extension ParallelTests {
 
     /// A list arrives line by line, with folders in it, some ended as in Windows, its last line without an end.
     @Test func imagesAreTakenFromStandardInput() throws {
-      let folder = try TemporaryFolder()
       let data = try Workplace.data() + "/surface/train/good"
-      let script =
-        "(echo \"$3/000.png\"; sleep 1; printf '%s\\r\\n\\n%s' \"$3/001.png\" \"$3\") | \"$1\" predict \"$2\" -"
-      try Data(script.utf8).write(to: folder.url.appendingPathComponent("list.sh"))
-      let process = Process()
-      process.executableURL = URL(fileURLWithPath: "/bin/bash")
-      process.arguments = [folder("list.sh"), try ToolProcess.builtTool("rd-eval"), try Self.run(), data]
-      let pipe = Pipe()
-      process.standardOutput = pipe
-      process.standardError = FileHandle.nullDevice
-      try process.run()
-      let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 0)
-      let paths = output.split(separator: "\n").dropFirst().map { $0.prefix { $0 != "," } }
+      let list = "(echo '\(data)/000.png'; sleep 1; printf '%s\\r\\n\\n%s' '\(data)/001.png' '\(data)')"
+      let outcome = try ToolProcess.run("rd-eval", ["predict", Self.run(), "-"], shell: "exec < <\(list)")
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      let paths = outcome.output.split(separator: "\n").dropFirst().map { $0.prefix { $0 != "," } }
       #expect(paths == ["000.png", "001.png"].map { "\(data)/\($0)" } + (0..<10).map { "\(data)/00\($0).png" })
     }
 
     /// Nothing that is opened takes its place, and a folder is no list.
     @Test func standardInputMayBeClosedOrNoList() throws {
-      let folder = try TemporaryFolder()
-      for (input, code) in [("<&-", 0), ("< \"$3\"", 74)] {
-        let script = "\"$1\" predict \"$2\" - \(input)"
-        try Data(script.utf8).write(to: folder.url.appendingPathComponent("script.sh"))
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/bash")
-        process.arguments = [folder("script.sh"), try ToolProcess.builtTool("rd-eval"), try Self.run(), folder.path]
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        #expect(process.terminationReason == .exit && process.terminationStatus == code, "\(input)")
-        #expect(output.split(separator: "\n").count == 1)
+      for (input, code) in [("<&-", 0), ("< .", 74)] {
+        let outcome = try ToolProcess.run("rd-eval", ["predict", Self.run(), "-"], shell: "exec \(input)")
+        #expect(outcome.code == Int32(code), "\(input): \(outcome.errors)")
+        #expect(outcome.output.split(separator: "\n").count == 1)
       }
     }
 
