@@ -9,7 +9,7 @@ public struct NormalStatistics: Sendable, Equatable {
   public var imageScore: ScoreStatistics
   /// Of the map values of scale 1, 2 and 3.
   public var scales: [ScoreStatistics]
-  /// Of the anomaly maps, at every fourth pixel of every fourth row; nil in older checkpoints.
+  /// Of the anomaly maps, at every fourth pixel of every fourth row, or fewer where images come in tiles; nil in older checkpoints.
   public var map: ScoreStatistics?
   /// The score of each image, in the order of the manifest.
   public var imageScores: [Double]
@@ -39,7 +39,7 @@ public struct CheckpointRecord: Sendable, Equatable {
   /// The epoch of the next step.
   public var epoch: Int
   public var dataFingerprint: String
-  /// The index of the image at each position of the initial permutation.
+  /// The index of the image, or tile of one, at each position of the initial permutation.
   public var shardOrder: [Int32]
   /// The SHA-256 of the teacher's weights.
   public var teacherHash: String

@@ -29,23 +29,23 @@ public final class AnomalyMapper: Sendable {
 
   /// - Parameters:
   ///   - grid: the tiles of an image.
-  ///   - mapSizes: heights (and widths) of M1, M2 and M3 of one tile.
+  ///   - tileMapSizes: heights (and widths) of M1, M2 and M3 of one tile.
   /// - Throws: `Failure` of `.usage` for sizes below 1, for other than three maps, and for a sigma that is negative or
   ///   not finite.
-  public init(_ grid: TileGrid, mapSizes: [Int], scales: ScoredScales = .all, sigma: Double = 4) throws {
-    guard mapSizes.count == Scale.allCases.count, mapSizes.allSatisfy({ $0 >= 1 }) else {
-      throw Failure(.usage, "anomaly map: maps of sizes \(mapSizes) cannot be brought to \(grid.tileSide) pixels")
+  public init(_ grid: TileGrid, tileMapSizes: [Int], scales: ScoredScales = .all, sigma: Double = 4) throws {
+    guard tileMapSizes.count == Scale.allCases.count, tileMapSizes.allSatisfy({ $0 >= 1 }) else {
+      throw Failure(.usage, "anomaly map: maps of sizes \(tileMapSizes) cannot be brought to \(grid.tileSide) pixels")
     }
     guard (0...1000).contains(sigma) else {
       throw Failure(
         .usage, "anomaly map: sigma = \(sigma)", hint: "choose 0 (no smoothing) to 1000 pixels; the paper's is 4")
     }
     self.grid = grid
-    self.mapSizes = mapSizes.map { $0 * grid.perSide }
+    mapSizes = tileMapSizes.map { $0 * grid.perSide }
     self.scales = scales
     self.sigma = sigma
     let kernel = gaussianKernel(sigma: sigma)
-    axes = scales.scales.map { Axis(scale: $0, mapSize: mapSizes[$0.rawValue - 1], of: grid, kernel: kernel) }
+    axes = scales.scales.map { Axis(scale: $0, tileMapSize: tileMapSizes[$0.rawValue - 1], of: grid, kernel: kernel) }
   }
 
   /// A_k of scale `k`, row by row, in single precision; it must be one of those chosen.
@@ -117,8 +117,7 @@ private struct Axis: Sendable {
   let starts: [Int]
   let weights: [Double]
 
-  /// - Parameter tileMapSize: of one tile's map.
-  init(scale: Scale, mapSize tileMapSize: Int, of grid: TileGrid, kernel: [Double]) {
+  init(scale: Scale, tileMapSize: Int, of grid: TileGrid, kernel: [Double]) {
     let (mapSize, imageSize, tileSide) = (tileMapSize * grid.perSide, grid.side, grid.tileSide)
     self.scale = scale
     self.mapSize = mapSize
@@ -127,7 +126,7 @@ private struct Axis: Sendable {
     let rows = (0..<imageSize).map { i in
       var row = [Double](repeating: 0, count: mapSize)
       for (tap, weight) in kernel.enumerated() {
-        for (tile, place, part) in grid.shares(ofPixel: reflected(i + tap - radius, count: imageSize)) {
+        for (tile, place, part) in grid.weights(ofPixel: reflected(i + tap - radius, count: imageSize)) {
           let position = tileSide == 1 ? 0 : Double(place * (tileMapSize - 1)) / Double(tileSide - 1)
           let lower = Int(position)
           let share = position - Double(lower)
@@ -135,16 +134,16 @@ private struct Axis: Sendable {
           if share > 0 { row[tile * tileMapSize + lower + 1] += weight * part * share }
         }
       }
-      return row
+      let start = row.firstIndex { $0 != 0 } ?? 0
+      return (start: start, weights: Array(row[start...(row.lastIndex { $0 != 0 } ?? start)]))
     }
-    let ranges = rows.map { row in
-      (row.firstIndex { $0 != 0 } ?? 0)..<((row.lastIndex { $0 != 0 } ?? 0) + 1)
-    }
-    let reach = ranges.map(\.count).max() ?? 1
-    let starts = ranges.map { min($0.lowerBound, mapSize - reach) }
+    let reach = rows.map(\.weights.count).max() ?? 1
     self.reach = reach
-    self.starts = starts
-    weights = zip(rows, starts).flatMap { row, start in row[start..<start + reach] }
+    starts = rows.map { min($0.start, mapSize - reach) }
+    weights = zip(rows, starts).flatMap { row, start in
+      let (before, after) = (row.start - start, reach - row.weights.count - (row.start - start))
+      return [Double](repeating: 0, count: before) + row.weights + [Double](repeating: 0, count: after)
+    }
   }
 
   /// All of A_k.

@@ -30,22 +30,22 @@ public final class Detector {
 
   /// - Parameters:
   ///   - student: as ``Student/tensors``.
-  ///   - tilesPerSide: in how many tiles, each way, images come to the network.
+  ///   - grid: the tiles of an image.
   ///   - scales: the scales whose maps are added.
   ///   - score: how an image's score comes from its map.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   public init(
     _ architecture: Architecture, student: some TensorSource, engine: any ConvolutionEngine, capacity: Int,
-    tilesPerSide: Int = 1, scales: ScoredScales = .all, score: ImageScore = .maximum
+    grid: TileGrid, scales: ScoredScales = .all, score: ImageScore = .maximum
   ) throws {
     self.architecture = architecture
     self.capacity = capacity
     self.score = score
     team = engine.team
     self.student = try FrozenStudent(architecture, tensors: student, engine: engine, capacity: capacity)
+    precondition(grid.tileSide == architecture.model.imageSize, "a tile is an input of the network")
     mapper = try AnomalyMapper(
-      TileGrid(perSide: tilesPerSide, tileSide: architecture.model.imageSize),
-      mapSizes: (1...3).map(architecture.side(ofScale:)), scales: scales)
+      grid, tileMapSizes: (1...3).map(architecture.side(ofScale:)), scales: scales)
   }
 
   /// Scores images, each of which is as many inputs of the network as it has tiles.
@@ -62,8 +62,8 @@ public final class Detector {
       try load(inputs)
       let rebuilt = try student.forward(features.features, images: inputs.count)
       for input in 0..<inputs.count {
-        let maps = try (1...3).map { try distances(features.features, rebuilt, scale: $0, image: input) }
-        tiles.append(Tile(maps: maps, loss: loss(features.features, rebuilt, maps: maps, image: input)))
+        let maps = try (1...3).map { try distances(features.features, rebuilt, scale: $0, input: input) }
+        tiles.append(Tile(maps: maps, loss: loss(features.features, rebuilt, maps: maps, input: input)))
       }
     }
     return try (0..<images).map { image in
@@ -95,12 +95,12 @@ public final class Detector {
     return whole
   }
 
-  private func loss(_ teacher: Features, _ student: Features, maps: [[Float]], image: Int) -> Double {
+  private func loss(_ teacher: Features, _ student: Features, maps: [[Float]], input: Int) -> Double {
     (1...3).reduce(0.0) { sum, scale in
       switch architecture.model.loss {
       case .flattened:
         let size = architecture.featureCount(ofScale: scale)
-        let (u, v) = (teacher.scales[scale - 1] + image * size, student.scales[scale - 1] + image * size)
+        let (u, v) = (teacher.scales[scale - 1] + input * size, student.scales[scale - 1] + input * size)
         var products = (0.0, 0.0, 0.0)
         withUnsafeMutablePointer(to: &products) {
           rd_inner_products(u, v, size, UnsafeMutableRawPointer($0).assumingMemoryBound(to: Double.self))
@@ -113,10 +113,10 @@ public final class Detector {
     }
   }
 
-  private func distances(_ teacher: Features, _ student: Features, scale: Int, image: Int) throws -> [Float] {
+  private func distances(_ teacher: Features, _ student: Features, scale: Int, input: Int) throws -> [Float] {
     let pixels = architecture.side(ofScale: scale) * architecture.side(ofScale: scale)
     let channels = architecture.channels(ofScale: scale)
-    let place = image * architecture.featureCount(ofScale: scale)
+    let place = input * architecture.featureCount(ofScale: scale)
     let (u, v) = (teacher.scales[scale - 1] + place, student.scales[scale - 1] + place)
     return try [Float](unsafeUninitializedCapacity: pixels) { distances, count in
       // Each item writes its own elements.

@@ -17,7 +17,7 @@ public struct TileGrid: Sendable, Equatable {
   public var count: Int { perSide * perSide }
   /// Pixels that neighbours share in one direction.
   public var overlap: Int { tileSide / 4 }
-  /// From the begin of a tile to the next one's.
+  /// From one tile's start to the next's.
   private var stride: Int { tileSide - overlap }
   /// Height and width of the square that is covered.
   public var side: Int { tileSide + (perSide - 1) * stride }
@@ -25,13 +25,13 @@ public struct TileGrid: Sendable, Equatable {
   /// The upper left corner of a tile; tiles are numbered row by row.
   public func origin(of tile: Int) -> (x: Int, y: Int) { (tile % perSide * stride, tile / perSide * stride) }
 
-  /// What tiles have to say about a line or column of pixels, in one direction.
-  /// - Returns: one tile or two, where in them the pixel lies, and their shares, which add up to 1.
-  func shares(ofPixel pixel: Int) -> [(tile: Int, place: Int, share: Double)] {
+  /// The tiles that cover a pixel along one axis: one, or two with blending weights that add up to 1.
+  /// - Returns: for each the pixel's place within it.
+  func weights(ofPixel pixel: Int) -> [(tile: Int, place: Int, weight: Double)] {
     let last = min(pixel / stride, perSide - 1)
     let place = pixel - last * stride
     guard last > 0, place < overlap else { return [(last, place, 1)] }
-    let share = (Double(place) + 0.5) / Double(overlap)
-    return [(last - 1, place + stride, 1 - share), (last, place, share)]
+    let weight = (Double(place) + 0.5) / Double(overlap)
+    return [(last - 1, place + stride, 1 - weight), (last, place, weight)]
   }
 }

@@ -206,7 +206,11 @@ public final class Evaluator {
         ("Evaluation", "\(versionText(tool: "rd-eval")), \(Date().formatted(.iso8601))"),
       ], configuration: record.configuration,
       machine: [
-        ("Model", "\(model.backbone.rawValue) at \(model.imageSize) pixels"),
+        (
+          "Model",
+          "\(model.backbone.rawValue) at \(model.imageSize) pixels"
+            + (side > model.imageSize ? ", images of \(side) pixels in tiles" : "")
+        ),
         ("Arithmetic", "\(options.detector.engine.rawValue), \(options.detector.precision.rawValue)"),
         ("Ranks", "\(communicator.size), of \(team.count) threads"),
       ])

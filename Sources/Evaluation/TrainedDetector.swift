@@ -55,10 +55,10 @@ package final class TrainedDetector {
         return (
           FeatureExtractor(
             try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime),
-            fit: configuration.fit, tilesPerSide: configuration.tiles, team: team),
+            fit: configuration.fit, grid: configuration.grid, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.inputsAtATime, tilesPerSide: configuration.tiles, scales: options.scales,
+            capacity: FeatureExtractor.inputsAtATime, grid: configuration.grid, scales: options.scales,
             score: options.score)
         )
       }

@@ -48,7 +48,8 @@ public final class AnomalyDetector {
     trained = try TrainedDetector(options, over: LocalCommunicator(), console: Console(rank: 0, .quiet))
     normals = try KnownNormals(trained, options)
     decision = try normals.requireThreshold(threshold.map(ThresholdChoice.given) ?? .falseAlarmRate(falseAlarmRate))
-    features = FeatureBuffer(trained.detector.architecture, images: 1)
+    features = FeatureBuffer(
+      trained.detector.architecture, images: min(trained.extractor.grid.count, FeatureExtractor.inputsAtATime))
   }
 
   /// Judges a picture in a file.

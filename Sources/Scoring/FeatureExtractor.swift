@@ -14,7 +14,7 @@ package final class FeatureExtractor {
   package let grid: TileGrid
   package let team: ThreadTeam
   private let inputs: FloatBuffer
-  /// What was read last, as squares of the grid's size.
+  /// What was read last, brought to the grid's size.
   private var pictures: [Raster] = []
   private var paths: [String] = []
   package var architecture: Architecture { teacher.architecture }
@@ -23,11 +23,14 @@ package final class FeatureExtractor {
   /// The most pictures that are worth being read at a time.
   package var picturesAtATime: Int { max(capacity / grid.count, 1) }
 
-  package init(_ teacher: Teacher, fit: ImageFit, tilesPerSide: Int, team: ThreadTeam) {
+  /// What the most pictures at a time take in memory.
+  package var pictureBytes: Int { capacity * grid.side * grid.side * 3 }
+
+  package init(_ teacher: Teacher, fit: ImageFit, grid: TileGrid, team: ThreadTeam) {
     self.teacher = teacher
     self.fit = fit
+    self.grid = grid
     self.team = team
-    grid = TileGrid(perSide: tilesPerSide, tileSide: teacher.architecture.model.imageSize)
     inputs = FloatBuffer(teacher.capacity * grid.tileSide * grid.tileSide * 3)
   }
 

@@ -36,7 +36,7 @@ package struct TestImages: Sendable {
 
   /// Where a defect is, as a mask file says.
   package struct Mask {
-    /// At the network's resolution.
+    /// At the anomaly maps' resolution.
     package let pixels: [Bool]
     /// Of the file.
     package let size: SIMD2<Int>

@@ -13,7 +13,7 @@ extension TrainingConfiguration {
       "\(found.count) errors" + found.map { "\n  \($0.what)\n    \($0.hint)" }.joined())
   }
 
-  private struct Contradiction {
+  struct Contradiction {
     let what: String
     /// What to do.
     let hint: String
@@ -38,7 +38,8 @@ extension TrainingConfiguration {
     return wrong.map { Contradiction($0, hint: "give --data DIR, or --normal DIR [--anomalous DIR [--masks DIR]]") }
   }
 
-  private var tileContradiction: Contradiction? {
+  /// An image has as many pixels as may be in one.
+  var tileContradiction: Contradiction? {
     grid.side <= 16384
       ? nil
       : Contradiction(

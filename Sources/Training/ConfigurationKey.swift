@@ -137,21 +137,22 @@ extension TrainingConfiguration.Key {
       Setting(\.bottleneck, "what stands between teacher and student")
     case .imageSize:
       Setting(
-        \.imageSize, "height and width to which images are brought, in pixels", "a multiple of 32, from 32 to 16384",
+        \.imageSize, "height and width of what the network sees of an image, or of its tiles, in pixels",
+        "a multiple of 32, from 32 to 16384",
         valid: { (32...16384).contains($0) && $0 % 32 == 0 })
     case .fit:
       Setting(\.fit, "how images that are not square are brought to that: scaled apart, or padded")
     case .tiles:
       Setting(
         \.tiles,
-        "cut images into so many tiles each way, which overlap by a quarter: each counts as an image of a step",
+        "cut images into so many tiles each way, which overlap by a quarter",
         "a number from 1 to 64", valid: { (1...64).contains($0) })
     case .epochs:
       Setting(\.epochs, "passes over the training images", count, valid: isCount)
     case .maxSteps:
       Setting(\.maxSteps, "end after this many steps", count, otherwise: "no limit", valid: isCount)
     case .batchSize:
-      Setting(\.batchSize, "images of a step, over all ranks", count, valid: isCount)
+      Setting(\.batchSize, "images of a step, or tiles of images, over all ranks", count, valid: isCount)
     case .learningRate:
       Setting(\.learningRate, "learning rate of Adam", "a number above 0", valid: { $0 > 0 && $0.isFinite })
     case .adamBeta1:

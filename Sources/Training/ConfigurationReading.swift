@@ -81,7 +81,10 @@ extension TrainingConfiguration {
     reader.require(computation.filter { ![.validationFraction, .fit, .tiles].contains($0) }) {
       "\(file): '\($0.rawValue)' is missing"
     }
-    return try reader.result(.badData, hint: "the checkpoint was written by another version of rd-train, or is damaged")
+    let hint = "the checkpoint was written by another version of rd-train, or is damaged"
+    let restored = try reader.result(.badData, hint: hint)
+    if let wrong = restored.tileContradiction { throw Failure(.badData, "\(file): \(wrong.what)", hint: hint) }
+    return restored
   }
 
   private static func contents(of file: String) throws -> String {

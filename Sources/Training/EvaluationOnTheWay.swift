@@ -41,9 +41,7 @@ extension Trainer {
     let detector = try communicator.agree {
       // Its scratch file is each rank's own.
       try makeFolder(run.path)
-      return try Detector(
-        architecture, student: student.tensors, engine: engine, capacity: FeatureExtractor.inputsAtATime,
-        tilesPerSide: configuration.tiles)
+      return try rank.detector()
     }
     return try TestScoring(images, rank.extractor, detector, over: communicator, console: console)
       .score(scratchIn: run.path) { _, _ in try stopIfAsked() }.evaluation.overall

@@ -5,8 +5,8 @@ import Imagery
 import Numerics
 import Scoring
 
-/// The teacher's features of this rank's training images, or of their tiles, each of which counts as an image here. There is no augmentation, so
-/// they are the same in every epoch: they are computed once, and kept as far as the memory goes.
+/// The teacher's features of this rank's training images. There is no augmentation, so they are the same in every epoch: they are computed
+/// once, and kept as far as the memory goes. Each tile of an image counts as an image here.
 final class FeatureSource {
   private let extractor: FeatureExtractor
   private let manifest: ImageManifest
@@ -47,6 +47,8 @@ final class FeatureSource {
       }
       try progress(start + part.count)
     }
+    // Lets go of the last pictures.
+    try extractor.read([])
     isComplete = room == images.count
   }
 

@@ -14,35 +14,36 @@ extension Trainer {
   /// - Throws: `Failure(.stoppedResumable)` where the run is to stop, and what reading the images throws.
   func measureNormalImages() throws -> (statistics: NormalStatistics, loss: Double) {
     let areHeldOut = !inputs.heldOut.images.isEmpty
-    let source = areHeldOut ? heldOut : source
-    let count = areHeldOut ? inputs.heldOut.images.count : inputs.manifest.images.count
-    let tiles = configuration.grid.count
-    // An image of one tile is in a shard, and its features may be kept. The tiles of others lie in several.
+    let normal = areHeldOut ? inputs.heldOut : inputs.manifest
+    // Features of whole images are kept where these are trained on as a whole: the tiles of others lie in several shards.
+    let mayBeKept = !areHeldOut && configuration.tiles == 1
     let own =
-      areHeldOut || tiles > 1
-      ? Array(evenRange(communicator.rank, of: communicator.size, count: count))
-      : shards.flatMap { order.order(ofShard: $0, epoch: 0) }
-    let atATime = rank.extractor.picturesAtATime
+      mayBeKept
+      ? shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+      : Array(evenRange(communicator.rank, of: communicator.size, count: normal.images.count))
+    let (extractor, atATime) = (rank.extractor, rank.extractor.picturesAtATime)
     let findings: [NormalFinding] = try communicator.agree {
-      let capacity = FeatureExtractor.inputsAtATime
-      let detector = try Detector(
-        architecture, student: student.tensors, engine: engine, capacity: capacity, tilesPerSide: configuration.tiles)
-      let features = FeatureBuffer(architecture, images: capacity)
+      let detector = try rank.detector()
+      let features = FeatureBuffer(architecture, images: FeatureExtractor.inputsAtATime)
       return try stride(from: 0, to: own.count, by: atATime).flatMap { start in
         try stopIfAsked()
-        let images = own[start..<min(start + atATime, own.count)]
-        let inputs = images.flatMap { $0 * tiles..<($0 + 1) * tiles }
-        let found = try detector.detect(images: images.count, through: features) {
-          try source.features(Array(inputs[$0]), into: features)
+        let images = Array(own[start..<min(start + atATime, own.count)])
+        if !mayBeKept { try extractor.read(images.map { normal.images[$0].path }) }
+        let found = try detector.detect(images: images.count, through: features) { numbers in
+          if mayBeKept {
+            try source.features(Array(images[numbers]), into: features)
+          } else {
+            try extractor.extract(numbers, into: features)
+          }
         }
         console.progress(
           start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
-        return found.map { NormalFinding($0, side: detector.side) }
+        return found.map { NormalFinding($0, configuration.grid) }
       }
     }
     let images = try communicator.allGather(values: own)
     func ordered(_ value: KeyPath<NormalFinding, Double>) throws -> [Double] {
-      var values = [Double](repeating: 0, count: count)
+      var values = [Double](repeating: 0, count: normal.images.count)
       for (image, own) in zip(images, try communicator.allGather(values: findings.map { $0[keyPath: value] })) {
         values[image] = own
       }
@@ -56,7 +57,7 @@ extension Trainer {
       imageScore: try ScoreStatistics(scores),
       scales: try (0..<3).map { scale in try statistics { $0.scaleMaps[scale] } },
       map: try statistics(\.mapSample), imageScores: scores, areHeldOut: areHeldOut)
-    return (statistics, try ordered(\.loss).reduce(0, +) / Double(count))
+    return (statistics, try ordered(\.loss).reduce(0, +) / Double(normal.images.count))
   }
 }
 
@@ -64,16 +65,23 @@ extension Trainer {
 private struct NormalFinding {
   let score: Double
   let loss: Double
+  /// Of images in N x N tiles, every Nth value of every Nth row: as many as one tile has.
   let scaleMaps: [[Float]]
-  /// Every fourth pixel of every fourth row of the smooth map: as many as at the finest scale.
+  /// Of the smooth map, every (4 N)th pixel of every (4 N)th row.
   let mapSample: [Float]
 
-  init(_ detection: Detection, side: Int) {
+  init(_ detection: Detection, _ grid: TileGrid) {
     score = detection.score
     loss = detection.loss
-    scaleMaps = detection.scaleMaps
-    mapSample = stride(from: 0, to: side, by: 4).flatMap { row in
-      stride(from: 0, to: side, by: 4).map { detection.map[row * side + $0] }
+    scaleMaps = detection.scaleMaps.map { map in
+      sample(map, side: Int(Double(map.count).squareRoot()), every: grid.perSide)
     }
+    mapSample = sample(detection.map, side: grid.side, every: 4 * grid.perSide)
+  }
+}
+
+private func sample(_ map: [Float], side: Int, every step: Int) -> [Float] {
+  stride(from: 0, to: side, by: step).flatMap { row in
+    stride(from: 0, to: side, by: step).map { map[row * side + $0] }
   }
 }

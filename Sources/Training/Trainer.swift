@@ -23,8 +23,6 @@ public final class Trainer {
   /// The shards that this rank runs.
   let shards: Range<Int>
   let source: FeatureSource
-  /// Of the normal images that are not trained on.
-  let heldOut: FeatureSource
   let rank: TrainingRank
   var engine: any ConvolutionEngine { rank.engine }
   var student: Student { rank.student }
@@ -56,8 +54,7 @@ public final class Trainer {
   private var statistics: (step: Int, NormalStatistics)?
 
   init(
-    _ start: RunStart, rank: TrainingRank, shards: Range<Int>, source: FeatureSource, heldOut: FeatureSource,
-    stop: StopRequests
+    _ start: RunStart, rank: TrainingRank, shards: Range<Int>, source: FeatureSource, stop: StopRequests
   ) {
     configuration = start.configuration
     communicator = start.communicator
@@ -71,7 +68,6 @@ public final class Trainer {
     history = start.history
     self.shards = shards
     self.source = source
-    self.heldOut = heldOut
     self.rank = rank
     lock = start.lock
     self.stop = stop

@@ -61,36 +61,36 @@ extension Trainer {
     try communicator.compareAcrossRanks(parameters.fingerprint, what: "the weights to start from")
 
     let source = FeatureSource(rank.extractor, manifest: inputs.manifest)
-    let heldOut = FeatureSource(rank.extractor, manifest: inputs.heldOut)
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
-      "\(inputs.manifest.images.count) images"
-        + (configuration.tiles > 1 ? " in \(order.images) tiles" : "")
+      inputs.imagesText
         + (inputs.heldOut.images.isEmpty ? "" : " and \(inputs.heldOut.images.count) held out")
         + ", \(communicator.size) ranks with \(team.count) threads, "
         + "\(configuration.logicalShards) shards, \(work)")
     if losses.count < stepCount {
       // In the order of the files, so that one is read for many of its tiles.
       let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }.sorted()
-      let memory = placement.memoryForCache(beside: rank.memory.bytes)
+      let input = configuration.tiles > 1 ? "tile" : "image"
+      let memory = placement.memoryForCache(beside: rank.bytes)
       try communicator.agree {
         try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: memory)) {
-          console.progress($0, of: own.count, "teacher's features: image \($0)/\(own.count)")
+          console.progress($0, of: own.count, "teacher's features: \(input) \($0)/\(own.count)")
           try stop.check(reserve: .seconds(5))
         }
         try inputs.testImages?.requireReadable(on: team) {
           console.progress($0, of: $1, "test image \($0)/\($1)")
           try stop.check(reserve: .seconds(5))
         }
-        let firstTiles = inputs.heldOutImages(of: communicator).map { $0 * configuration.grid.count }
-        try heldOut.prepare(firstTiles, bytes: 0) { _ in
+        let heldOut = inputs.heldOut.images
+        for image in evenRange(communicator.rank, of: communicator.size, count: heldOut.count) {
+          try rank.extractor.read([heldOut[image].path])
           try stop.check(reserve: .seconds(5))
         }
       }
     }
     source.isCompleteOnAllRanks = try communicator.allGather([source.isComplete ? 1 : 0]).allSatisfy { $0 == [1] }
 
-    self.init(start, rank: rank, shards: shards, source: source, heldOut: heldOut, stop: stop)
+    self.init(start, rank: rank, shards: shards, source: source, stop: stop)
     isBuilt = true
   }
 }

@@ -38,7 +38,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   /// Takes the place of the preset's fusion.
   public var fusion: Fusion?
   public var bottleneck = BottleneckKind.multiScale
-  /// Height and width to which images are brought, in pixels; a multiple of 32.
+  /// Height and width of the network's input, an image or a tile of one, in pixels; a multiple of 32.
   public var imageSize = 256
   /// How images that are not square are brought to that.
   public var fit = ImageFit.stretch
@@ -50,7 +50,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var epochs = 200
   /// Training ends after this many steps, if the epochs do not end it earlier.
   public var maxSteps: Int?
-  /// Images of a step, over all ranks.
+  /// Images of a step, or tiles of images, over all ranks.
   public var batchSize = 16
   public var learningRate = 0.005
   public var adamBeta1 = 0.5
@@ -190,6 +190,7 @@ extension TrainingConfiguration {
     /// At most this much.
     case bytes(Int)
   }
+
   /// When the job that the run is part of is ended, finished or not.
   public enum EndTime: Sendable, Equatable {
     /// As the scheduler says, where it does.

@@ -68,9 +68,9 @@ struct TrainingInputs {
     teacher = try known ?? configuration.readTeacher(over: communicator)
   }
 
-  /// The numbers of the held-out images that a rank scores.
-  func heldOutImages(of communicator: any Communicator) -> Range<Int> {
-    evenRange(communicator.rank, of: communicator.size, count: heldOut.images.count)
+  /// How many images are trained on.
+  var imagesText: String {
+    counted(manifest.images.count, "image") + (order.images > manifest.images.count ? " in \(order.images) tiles" : "")
   }
 }
 
@@ -99,7 +99,7 @@ private func requireNormalizableBatches(_ order: EpochOrder, _ architecture: Arc
   guard smallest * pixels > 1 else {
     throw Failure(
       .configuration,
-      "the last batch of an epoch is one image, whose embedding at \(architecture.model.imageSize) pixels is one value a "
+      "the last batch of an epoch is one input, whose embedding at \(architecture.model.imageSize) pixels is one value a "
         + "channel: nothing to normalise over", hint: "choose another --batch-size, or larger images")
   }
 }

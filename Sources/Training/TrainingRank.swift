@@ -24,6 +24,8 @@ struct TrainingRank {
   let extractor: FeatureExtractor
   /// The teacher's features of the step's images.
   let features: FeatureBuffer
+  /// Of all of this, and of the pictures that are read at a time.
+  var bytes: Int { memory.bytes + extractor.pictureBytes }
 
   /// - Parameter communicator: its rank is the one that this is for.
   init(
@@ -50,9 +52,16 @@ struct TrainingRank {
       FeatureExtractor(
         try Teacher(
           architecture, weights: inputs.teacher, engine: engine, capacity: min(FeatureExtractor.inputsAtATime, images)),
-        fit: configuration.fit, tilesPerSide: configuration.tiles, team: team)
+        fit: configuration.fit, grid: configuration.grid, team: team)
     }
     features = memory.features.counting { FeatureBuffer(architecture, images: capacity) }
+  }
+
+  /// What scores images with the present student.
+  func detector() throws -> Detector {
+    try Detector(
+      extractor.architecture, student: student.tensors, engine: engine, capacity: FeatureExtractor.inputsAtATime,
+      grid: extractor.grid)
   }
 }
 

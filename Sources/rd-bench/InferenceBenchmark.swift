@@ -13,7 +13,8 @@ func measureInference(
     architecture, weights: TeacherWeights(randomWithSeed: 1, for: architecture), engine: engine, capacity: 1)
   let weights = Initialization.tensors(of: architecture.studentUnits, seed: 1)
   let detector = try Detector(
-    architecture, student: LazyTensors(weights, source: "random"), engine: engine, capacity: 1)
+    architecture, student: LazyTensors(weights, source: "random"), engine: engine, capacity: 1,
+    grid: TileGrid(perSide: 1, tileSide: architecture.model.imageSize))
   let pixels = randomBuffer(architecture.teacherStem.shape.inputCount)
   let features = FeatureBuffer(architecture, images: 1)
 

@@ -23,7 +23,7 @@ import Testing
   @Test func agreesWithPyTorchAndSciPy() throws {
     for example in try fixture("anomaly_map", in: .module, as: [Case].self) {
       let mapper = try AnomalyMapper(
-        TileGrid(perSide: 1, tileSide: example.size), mapSizes: example.sizes, scales: ScoredScales(example.scales),
+        TileGrid(perSide: 1, tileSide: example.size), tileMapSizes: example.sizes, scales: ScoredScales(example.scales),
         sigma: example.sigma)
       let map = try mapper.map(example.maps.map { $0.numbers() })
       let expected = example.values.numbers(Double.self)
@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test func aConstantStaysWhatItIs() throws {
-    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 48), mapSizes: [12, 6, 3])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 48), tileMapSizes: [12, 6, 3])
     let map = try mapper.map([144, 36, 9].map { [Float](repeating: 0.25, count: $0) })
     #expect(map.allSatisfy { abs($0 - 0.75) < 1e-6 })
   }
@@ -45,10 +45,10 @@ import Testing
   @Test func tilesAreBroughtTogetherAsIfOneByOne() throws {
     let grid = TileGrid(perSide: 3, tileSide: 32)
     let (sizes, side) = ([8, 4, 2], grid.side)
-    let mapper = try AnomalyMapper(grid, mapSizes: sizes)
+    let mapper = try AnomalyMapper(grid, tileMapSizes: sizes)
     let maps = sizes.map { pattern(count: 9 * $0 * $0, seed: $0) }
     // Each tile is enlarged alone; every pixel is the mean of what its tiles say, weighted by how far within them it lies.
-    let enlarger = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: sizes, sigma: 0)
+    let enlarger = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: sizes, sigma: 0)
     let tiles = try (0..<9).map { tile in
       try enlarger.map(
         zip(sizes, maps).map { size, map in
@@ -67,7 +67,7 @@ import Testing
       if share > 0 { blended[pixel] += share * tiles[tile][y * 32 + x] }
     }
     let smoother = try AnomalyMapper(
-      TileGrid(perSide: 1, tileSide: side), mapSizes: [side, 1, 1], scales: ScoredScales("M1"))
+      TileGrid(perSide: 1, tileSide: side), tileMapSizes: [side, 1, 1], scales: ScoredScales("M1"))
     let expected = try smoother.map([blended, [0], [0]])
     let map = try mapper.map(maps)
     #expect(zip(map, expected).allSatisfy { abs($0 - $1) < 1e-5 })
@@ -76,7 +76,7 @@ import Testing
   @Test func tilesLeaveNoSeams() throws {
     // Of a map that rises evenly over the whole image every tile has its part.
     let grid = TileGrid(perSide: 4, tileSide: 64)
-    let mapper = try AnomalyMapper(grid, mapSizes: [16, 8, 4])
+    let mapper = try AnomalyMapper(grid, tileMapSizes: [16, 8, 4])
     let maps = [16, 8, 4].map { size in
       (0..<16 * size * size).map { index in
         let (column, row) = (index % (4 * size), index / (4 * size))
@@ -96,9 +96,9 @@ import Testing
   func tilesCoverEveryPixelOnce(perSide: Int, tileSide: Int) {
     let grid = TileGrid(perSide: perSide, tileSide: tileSide)
     for pixel in 0..<grid.side {
-      let shares = grid.shares(ofPixel: pixel)
-      #expect(abs(shares.reduce(0) { $0 + $1.share } - 1) < 1e-12)
-      for (tile, place, _) in shares {
+      let weights = grid.weights(ofPixel: pixel)
+      #expect(abs(weights.reduce(0) { $0 + $1.weight } - 1) < 1e-12)
+      for (tile, place, _) in weights {
         #expect(grid.origin(of: tile).x + place == pixel && (0..<tileSide).contains(place) && tile < perSide)
       }
     }
@@ -107,7 +107,8 @@ import Testing
   }
 
   @Test func scalesThatAreNotChosenAreNotRead() throws {
-    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2], scales: ScoredScales("M2"))
+    let mapper = try AnomalyMapper(
+      TileGrid(perSide: 1, tileSide: 32), tileMapSizes: [8, 4, 2], scales: ScoredScales("M2"))
     let map = try mapper.map([
       [Float](repeating: .nan, count: 64), [Float](repeating: 1, count: 16), [Float](repeating: .nan, count: 4),
     ])
@@ -115,7 +116,7 @@ import Testing
   }
 
   @Test func threadsCanShareAMapper() async throws {
-    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 64), mapSizes: [16, 8, 4])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 64), tileMapSizes: [16, 8, 4])
     let inputs: [[[Float]]] = (0..<8).map { image in [256, 64, 16].map { pattern(count: $0, seed: image) } }
     let alone = try inputs.map { try mapper.map($0) }
     let together = try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
@@ -126,20 +127,22 @@ import Testing
   }
 
   @Test func whatMakesNoSenseIsRejected() throws {
-    #expect(throws: Failure.self) { _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4]) }
-    #expect(throws: Failure.self) { _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 0]) }
+    #expect(throws: Failure.self) { _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: [8, 4]) }
+    #expect(throws: Failure.self) {
+      _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: [8, 4, 0])
+    }
     for sigma in [-1, .nan, .infinity] {
       #expect(throws: Failure.self) {
-        _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2], sigma: sigma)
+        _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: [8, 4, 2], sigma: sigma)
       }
     }
-    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: [8, 4, 2])
     #expect(throws: Failure.self) { _ = try mapper.map([[1], [1], [1]]) }
     #expect(throws: Failure.self) { _ = try mapper.map([]) }
   }
 
   @Test(.enabled(if: ProcessInfo.processInfo.environment["RD_MEASURE"] != nil)) func timeOfAnImage() throws {
-    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 256), mapSizes: [64, 32, 16])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 256), tileMapSizes: [64, 32, 16])
     let maps = [64, 32, 16].map { pattern(count: $0 * $0, seed: 0) }
     _ = try mapper.map(maps)
     let times = try (0..<50).map { _ in try ContinuousClock().measure { _ = try mapper.map(maps) } }

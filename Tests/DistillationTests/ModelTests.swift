@@ -105,7 +105,9 @@ import Testing
       .forward(teacher: features, student: frozen.forward(features, images: batch))
     check(abs(evaluationLoss / example.evalLoss - 1), within: 1e-5, "evaluation's loss")
 
-    let detector = try Detector(architecture, student: tensors, engine: engine, capacity: batch)
+    let detector = try Detector(
+      architecture, student: tensors, engine: engine, capacity: batch,
+      grid: TileGrid(perSide: 1, tileSide: example.size))
     let detections = try detector.detect(images: batch, through: buffer) { _ in }
     #expect(detections.count == batch)
     for (map, expected) in zip(detections[0].scaleMaps, example.maps) {

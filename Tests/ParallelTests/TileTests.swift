@@ -12,7 +12,7 @@ extension ParallelTests {
     private static let expected = Result { try Workplace.trained(options + ["--checkpoint-every", "2 steps"]) }
 
     @Test(arguments: [(["--feature-cache", "off"], 1), (["--feature-cache", "300 KiB"], 3), (["--threads", "1"], 2)])
-    func theBitsDependOnTheTilesOnly(options: [String], ranks: Int) throws {
+    func theBitsDependOnNeitherRanksNorCache(options: [String], ranks: Int) throws {
       let run = try Workplace.trained(Self.options + options, ranks: ranks)
       let expected = try Self.expected.get()
       #expect(run.hashes[5] == expected.hashes[5] && run.hashes.count == 1)
@@ -41,8 +41,9 @@ extension ParallelTests {
       let all = try scores(normal)
       #expect(
         Set(statistics.imageScores).isSubset(of: all) && statistics.imageScores.count == (options.isEmpty ? 10 : 3))
-      // A map of 56 x 56, of which every fourth pixel of every fourth row.
-      #expect(statistics.map?.count == statistics.imageScores.count * 14 * 14)
+      // A map of 56 x 56, of which every eighth pixel of every eighth row; M1 of 16 x 16.
+      #expect(statistics.map?.count == statistics.imageScores.count * 7 * 7)
+      #expect(statistics.scales[0].count == statistics.imageScores.count * 8 * 8)
 
       let evaluated = try ToolProcess.run(
         "rd-eval", [folder("run"), "--data", data, "--category", "surface", "--output", folder("results")], ranks: 3)
@@ -65,6 +66,13 @@ extension ParallelTests {
       let second = try Workplace.train(Self.options, output: folder("run"), ranks: 2)
       #expect(second.code == 0, "\(second.errors)")
       #expect(try hash(ofFile: folder("run/checkpoints/step-00000005.h5")) == Self.expected.get().hashes[5])
+    }
+
+    @Test func aPlanKnowsThem() throws {
+      let folder = try TemporaryFolder()
+      let plan = try Workplace.train(Self.options + ["--plan"], output: folder("run"))
+      #expect(
+        plan.code == 0 && plan.output.contains("10 images in 40 tiles, 16 a step"), "\(plan.output)\(plan.errors)")
     }
 
     @Test func thereAreNotTooMany() throws {

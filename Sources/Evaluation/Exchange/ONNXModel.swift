@@ -37,7 +37,7 @@ func onnxModel(
     x = network.blocks(architecture.embedding, x, of: .student)
   }
 
-  let mapper = try AnomalyMapper(grid, mapSizes: (1...3).map(architecture.side(ofScale:)))
+  let mapper = try AnomalyMapper(grid, tileMapSizes: (1...3).map(architecture.side(ofScale:)))
   let channels = network.graph.constant("channel_axis", integers: [1])
   let one = network.graph.constant("one", [], [1])
   let leastNorm = network.graph.constant("least_norm", [], [LossFunction.leastNorm])

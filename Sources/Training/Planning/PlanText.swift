@@ -7,7 +7,7 @@ extension TrainingPlan {
     var lines = [
       "\(counted(ranks, "rank")) with \(counted(threads, "thread")), \(ranksOnHost) on this host; "
         + "\(model.backbone.rawValue) at \(model.imageSize) pixels; \(engine)",
-      "\(counted(images, "image")), \(batch) a step over \(configuration.logicalShards) shards; "
+      "\(imagesText), \(batch) a step over \(configuration.logicalShards) shards; "
         + "\(counted(stepsPerEpoch, "step")) an epoch, \(steps) in all",
       "the busiest rank has \(counted(largestBatch, "image")) a step and \(largestShare) in all",
     ]
@@ -22,7 +22,7 @@ extension TrainingPlan {
       lines.append(row("  \(name)", [giga(work), giga(work * Double(batch))]))
     }
     lines.append(row("  teacher, once", [giga(teacherWork), ""]))
-    guard let seconds, let featureSeconds else {
+    guard let seconds, let preparationSeconds else {
       return (lines + ["", "the steps were not rehearsed: there is not the memory for it"]).joined(separator: "\n")
         + "\n"
     }
@@ -37,7 +37,7 @@ extension TrainingPlan {
       lines.append(row("  \(name)", [milliseconds(time)]))
     }
     lines.append(row("  without communication", [milliseconds(seconds.sum)]))
-    let features = featureSeconds * Double(largestShare)
+    let features = preparationSeconds * Double(largestShare)
     lines.append("the teacher's features take \(decimal(features, digits: 1)) s before the first step")
     if ranks == 1 { lines += prediction("without a network", 0, seconds.sum) }
     for link in ranks > 1 ? links : [] {
@@ -66,7 +66,7 @@ private func row(_ name: String, _ cells: [String]) -> String {
   return name + padding(name, 36) + cells.map { padding($0, 13) + $0 }.joined()
 }
 
-private func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 private func mebibytes(_ bytes: Int) -> String { decimal(Double(bytes) / 0x1p20, digits: 1) }
 private func mega(_ bytes: Int) -> String { decimal(Double(bytes) / 1e6, digits: 3) }
 private func giga(_ work: Double) -> String { decimal(work / 1e9, digits: 2) }

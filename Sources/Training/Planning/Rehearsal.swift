@@ -40,7 +40,7 @@ final class Rehearsal {
   }
 
   private func keptImages(_ placement: Placement) -> Int {
-    let automatic = placement.memoryForCache(beside: rank.memory.bytes)
+    let automatic = placement.memoryForCache(beside: rank.bytes)
     return FeatureSource.kept(
       of: ownImages.count, bytesPerImage: bytesPerImage, bytes: configuration.featureCache.bytes(automatic: automatic))
   }
@@ -70,6 +70,7 @@ final class Rehearsal {
       .init("teacher's file", inputs.teacher.table.tensors.reduce(0) { $0 + $1.values.count } * width),
       .init("work space of the engine", rank.memory.engine.bytes),
       .init("features of a step", rank.memory.features.bytes),
+      .init("pictures", rank.extractor.pictureBytes),
       .init("features kept", keptImages(placement) * bytesPerImage),
       .init("scoring the normal images", scoring, isTransient: true),
       // A tensor of the moments as it was gathered, in PyTorch's order, and as it is written.
@@ -80,14 +81,17 @@ final class Rehearsal {
   /// What ``Trainer/measureNormalImages()`` has for a time. The engine's work space grows to what it needs.
   private func scoringMemory() throws -> Int {
     let account = MemoryAccount()
-    let capacity = FeatureExtractor.inputsAtATime
-    let detector = try account.counting {
-      let detector = try Detector(
-        inputs.architecture, student: rank.student.tensors, engine: rank.engine, capacity: capacity,
-        tilesPerSide: configuration.tiles)
-      return (detector, FeatureBuffer(inputs.architecture, images: capacity))
+    let buffers = try account.counting {
+      (try rank.detector(), FeatureBuffer(inputs.architecture, images: FeatureExtractor.inputsAtATime))
     }
-    return withExtendedLifetime(detector) { account.bytes }
+    let pixels = configuration.grid.side * configuration.grid.side
+    let maps = rank.extractor.picturesAtATime * pixels * MemoryLayout<Float>.stride
+    // The values of all images come together, and those of the finest scale are sorted in double precision.
+    let heldOut = inputs.heldOut.images.count
+    let images = heldOut > 0 ? heldOut : inputs.manifest.images.count
+    let sizes = (1...3).map { inputs.architecture.side(ofScale: $0) * inputs.architecture.side(ofScale: $0) }
+    let values = images * (2 * (sizes.reduce(0, +) + sizes[0]) * MemoryLayout<Float>.stride + 4 * sizes[0] * 8)
+    return withExtendedLifetime(buffers) { account.bytes + maps + values }
   }
 
   // MARK: Steps
@@ -140,8 +144,9 @@ final class Rehearsal {
   }
 
   /// The seconds that an image takes from file to features, of some of this rank's images.
-  func secondsPerImage() throws -> Double {
-    let images = Array(ownImages.prefix(rank.extractor.capacity))
+  /// - Parameter areShuffled: whether they come as in a step, and not in the order of the files.
+  func secondsPerImage(areShuffled: Bool) throws -> Double {
+    let images = Array((areShuffled ? ownImages : ownImages.sorted()).prefix(rank.extractor.capacity))
     let source = FeatureSource(rank.extractor, manifest: inputs.manifest)
     let target = FeatureBuffer(inputs.architecture, images: images.count)
     var best = Double.infinity

@@ -45,7 +45,9 @@ package struct TrainingPlan: Sendable {
   let ranksOnHost: Int
   let threads: Int
   let engine: String
+  /// Inputs of the network, of which an image has as many as it has tiles.
   package let images: Int
+  let imagesText: String
   package let stepsPerEpoch: Int
   package let steps: Int
   /// Images of a full step, on all ranks and on the rank that has the most.
@@ -66,6 +68,8 @@ package struct TrainingPlan: Sendable {
   let seconds: StepSeconds?
   /// An image from file to features.
   let featureSeconds: Double?
+  /// The same before the first step, when the images come in the order of their files.
+  let preparationSeconds: Double?
 
   /// The most that a rank has at a time.
   package var peakMemory: Int {
@@ -128,6 +132,7 @@ extension TrainingPlan {
     threads = team.count
     engine = rehearsal.engineName
     self.images = order.images
+    imagesText = inputs.imagesText
     stepsPerEpoch = order.stepsPerEpoch
     steps = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     batch = order.batch(ofStep: 0)
@@ -141,13 +146,17 @@ extension TrainingPlan {
     let lasting = memory.reduce(0) { $0 + $1.bytes }
     let hasRoom = try communicator.allGather(values: [lasting * placement.ranksOnHost <= placement.freeMemory ? 1 : 0])
     guard !hasRoom.contains(0) else {
-      (traffic, seconds, featureSeconds) = ([], nil, nil)
+      (traffic, seconds, featureSeconds, preparationSeconds) = ([], nil, nil, nil)
       return
     }
-    let featureTimes = try communicator.allGather(values: [communicator.agree { try rehearsal.secondsPerImage() }])
+    func slowest(areShuffled: Bool) throws -> Double {
+      let time = try communicator.agree { try rehearsal.secondsPerImage(areShuffled: areShuffled) }
+      return try communicator.allGather(values: [time]).max() ?? 0
+    }
+    let featureSeconds = try slowest(areShuffled: true)
+    preparationSeconds = configuration.tiles > 1 ? try slowest(areShuffled: false) : featureSeconds
     let (traffic, steps) = try communicator.agree { try rehearsal.steps(Self.rehearsedSteps) }
     self.traffic = traffic
-    let featureSeconds = featureTimes.max() ?? 0
     self.featureSeconds = featureSeconds
     // The slowest rank of each step is what the others wait for.
     let all = try communicator.allGather(values: steps)
