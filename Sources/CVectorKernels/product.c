@@ -14,7 +14,12 @@ enum { PANEL = RD_PANEL };
 #define NAME(x) x##_avx512_bf16
 #define LANES 16
 #define ROWS 12
+#if __clang_major__ < 18
+// Older compilers crash where a broadcast becomes a vector of bf16.
+#define ADD_PAIRS(s, a, b) __asm__("vdpbf16ps %2, %1, %0" : "+v"(s) : "v"(a), "v"(b))
+#else
 #define ADD_PAIRS(s, a, b) s = (vector_avx512_bf16)_mm512_dpbf16_ps((__m512)(s), (__m512bh)(a), (__m512bh)(b))
+#endif
 #include "product_tiles.h"
 #pragma clang attribute pop
 

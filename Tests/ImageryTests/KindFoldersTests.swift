@@ -131,7 +131,7 @@ import Testing
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/train/good/2.png", withDestinationPath: "nowhere")
       let name = Array("\(folder)/train/good/3".utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0x2E, 0x70, 0]
-      fclose(fopen(name, "w"))
+      #expect(close(creat(name, 0o644)) == 0)
       let manifest = try DataSet(folder).training(skipsUnreadable: true)
       #expect(manifest.images.map(\.relativePath) == ["train/good/0.png"])
       #expect(
@@ -145,7 +145,7 @@ import Testing
     try withTemporaryFolder { folder in
       try lay(["train/good/0.png": []], in: folder)
       let name = Array("\(folder)/train/good/".utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0x2E, 0x70, 0]
-      fclose(fopen(name, "w"))
+      #expect(close(creat(name, 0o644)) == 0)
       let failure = failure({ try DataSet(folder).training() })
       #expect(failure?.code == .badData)
       #expect(failure?.message.contains("not UTF-8") == true)

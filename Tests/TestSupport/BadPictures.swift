@@ -74,14 +74,14 @@ public struct BadPictures {
     bad("rows missing", PNG(width: 9, height: 7, rows: 5).bytes)
     bad("no pixels", PNG.start + PNG.header(9, 7, (8, 2, 0, 0, 0)) + PNG.chunk("IEND", []))
     bad("no end", Array(png.dropLast(12)))
-    bad("pixels before the header", PNG.start + PNG.chunk("IDAT", noise(20)) + png.dropFirst(8))
+    bad("pixels before the header", PNG.start + PNG.chunk("IDAT", noise(20)) + Array(png.dropFirst(8)))
     for count in [0, 1, 50] {
       bad(
         "pixels that are no deflate stream",
         PNG.start + PNG.header(9, 7, (8, 2, 0, 0, 0)) + PNG.chunk("IDAT", noise(count)) + PNG.chunk("IEND", []))
     }
     for length: [UInt8] in [[0x7F, 0xFF, 0xFF, 0xFF], [0xFF, 0xFF, 0xFF, 0xFF], [0, 1, 0, 0]] {
-      bad("chunk longer than the file", PNG.start + length + png.dropFirst(12))
+      bad("chunk longer than the file", PNG.start + length + Array(png.dropFirst(12)))
     }
 
     // JPEG, damaged.

@@ -24,7 +24,7 @@ public final class SmallDisk {
 
   /// Writes a file of all that is free.
   public func fill(_ name: String) throws {
-    let file = fopen(self(name), "w")
+    guard let file = fopen(self(name), "w") else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
     defer { fclose(file) }
     setvbuf(file, nil, _IONBF, 0)
     let bytes = [UInt8](repeating: 1, count: 4096)
