@@ -3,9 +3,10 @@ import Glibc
 import Numerics
 
 /// Makes the anomaly map of an image from the maps M1, M2, M3 of the scales: the chosen ones are brought to the image's
-/// size (bilinear, corners aligned) and added, and the sum is smoothed with a Gaussian.
+/// size (bilinear, corners aligned) and added, and the sum is smoothed with a Gaussian. Of an image in several tiles, the maps of each are
+/// brought to the tile's size and blended where tiles overlap; the sum is smoothed as a whole.
 ///
-/// All of it is linear and separable. Upsampling and smoothing of one axis make a matrix A_k of `imageSize` rows and as
+/// All of it is linear and separable. Upsampling, blending and smoothing of one axis make a matrix A_k of `side` rows and as
 /// many columns as map k has, so the map is the sum of A_k M_k A_k^T. A row of A_k is zero but for the columns within
 /// the Gaussian's reach, which are all that is kept of it.
 ///
@@ -13,9 +14,11 @@ import Numerics
 /// Source: H. Deng, X. Li, CVPR 2022, section 3.4; the smoothing is SciPy's `gaussian_filter` (mode 'reflect', cut off at
 /// 4 sigma).
 public final class AnomalyMapper: Sendable {
+  /// The tiles of an image, which may be one.
+  public let grid: TileGrid
   /// Height and width of the result.
-  public let imageSize: Int
-  /// Height and width of M1, M2 and M3.
+  public var side: Int { grid.side }
+  /// Height and width of M1, M2 and M3: those of all tiles side by side.
   public let mapSizes: [Int]
   public let scales: ScoredScales
   /// Standard deviation of the Gaussian in pixels of the result; 0 for no smoothing.
@@ -25,26 +28,24 @@ public final class AnomalyMapper: Sendable {
   private let axes: [Axis]
 
   /// - Parameters:
-  ///   - imageSize: height and width of the result, in pixels.
-  ///   - mapSizes: heights (and widths) of M1, M2 and M3.
+  ///   - grid: the tiles of an image.
+  ///   - mapSizes: heights (and widths) of M1, M2 and M3 of one tile.
   /// - Throws: `Failure` of `.usage` for sizes below 1, for other than three maps, and for a sigma that is negative or
   ///   not finite.
-  public init(imageSize: Int, mapSizes: [Int], scales: ScoredScales = .all, sigma: Double = 4) throws {
-    guard imageSize >= 1, mapSizes.count == Scale.allCases.count, mapSizes.allSatisfy({ $0 >= 1 }) else {
-      throw Failure(.usage, "anomaly map: maps of sizes \(mapSizes) cannot be brought to \(imageSize) pixels")
+  public init(_ grid: TileGrid, mapSizes: [Int], scales: ScoredScales = .all, sigma: Double = 4) throws {
+    guard mapSizes.count == Scale.allCases.count, mapSizes.allSatisfy({ $0 >= 1 }) else {
+      throw Failure(.usage, "anomaly map: maps of sizes \(mapSizes) cannot be brought to \(grid.tileSide) pixels")
     }
     guard (0...1000).contains(sigma) else {
       throw Failure(
         .usage, "anomaly map: sigma = \(sigma)", hint: "choose 0 (no smoothing) to 1000 pixels; the paper's is 4")
     }
-    self.imageSize = imageSize
-    self.mapSizes = mapSizes
+    self.grid = grid
+    self.mapSizes = mapSizes.map { $0 * grid.perSide }
     self.scales = scales
     self.sigma = sigma
     let kernel = gaussianKernel(sigma: sigma)
-    axes = scales.scales.map {
-      Axis(scale: $0, mapSize: mapSizes[$0.rawValue - 1], imageSize: imageSize, kernel: kernel)
-    }
+    axes = scales.scales.map { Axis(scale: $0, mapSize: mapSizes[$0.rawValue - 1], of: grid, kernel: kernel) }
   }
 
   /// A_k of scale `k`, row by row, in single precision; it must be one of those chosen.
@@ -59,14 +60,14 @@ public final class AnomalyMapper: Sendable {
   /// - Parameters:
   ///   - scaleMaps: M1, M2, M3 of `mapSizes`, row by row. Those of scales that are not chosen are not used.
   ///   - team: the threads that share the work.
-  /// - Returns: `imageSize` x `imageSize` values, row by row.
+  /// - Returns: `side` x `side` values, row by row.
   /// - Throws: `Failure` of `.badData` for maps of other sizes.
   public func map(_ scaleMaps: [[Float]], on team: ThreadTeam = ThreadTeam(count: 1)) throws -> [Float] {
     guard scaleMaps.map(\.count) == mapSizes.map({ $0 * $0 }) else {
       throw Failure(
         .badData, "anomaly map: scale maps of \(scaleMaps.map(\.count)) values, expected are \(mapSizes) in square")
     }
-    let size = imageSize
+    let size = side
     // M_k A_k^T of all chosen scales, one under the other; then a row of the result for each thread.
     let rows = axes.reduce(0) { $0 + $1.mapSize }
     let storage = UnsafeMutablePointer<Double>.allocate(capacity: (rows + team.count) * size)
@@ -108,6 +109,7 @@ public final class AnomalyMapper: Sendable {
 /// `starts[i] + j`.
 private struct Axis: Sendable {
   let scale: Scale
+  /// Of the maps of all tiles side by side.
   let mapSize: Int
   let imageSize: Int
   /// Weights a row, the same number for all: rows that need fewer have zeros.
@@ -115,7 +117,9 @@ private struct Axis: Sendable {
   let starts: [Int]
   let weights: [Double]
 
-  init(scale: Scale, mapSize: Int, imageSize: Int, kernel: [Double]) {
+  /// - Parameter tileMapSize: of one tile's map.
+  init(scale: Scale, mapSize tileMapSize: Int, of grid: TileGrid, kernel: [Double]) {
+    let (mapSize, imageSize, tileSide) = (tileMapSize * grid.perSide, grid.side, grid.tileSide)
     self.scale = scale
     self.mapSize = mapSize
     self.imageSize = imageSize
@@ -123,12 +127,13 @@ private struct Axis: Sendable {
     let rows = (0..<imageSize).map { i in
       var row = [Double](repeating: 0, count: mapSize)
       for (tap, weight) in kernel.enumerated() {
-        let pixel = reflected(i + tap - radius, count: imageSize)
-        let position = imageSize == 1 ? 0 : Double(pixel * (mapSize - 1)) / Double(imageSize - 1)
-        let lower = Int(position)
-        let share = position - Double(lower)
-        row[lower] += weight * (1 - share)
-        if share > 0 { row[lower + 1] += weight * share }
+        for (tile, place, part) in grid.shares(ofPixel: reflected(i + tap - radius, count: imageSize)) {
+          let position = tileSide == 1 ? 0 : Double(place * (tileMapSize - 1)) / Double(tileSide - 1)
+          let lower = Int(position)
+          let share = position - Double(lower)
+          row[tile * tileMapSize + lower] += weight * part * (1 - share)
+          if share > 0 { row[tile * tileMapSize + lower + 1] += weight * part * share }
+        }
       }
       return row
     }

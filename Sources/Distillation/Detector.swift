@@ -5,13 +5,13 @@ import TensorFiles
 
 /// What the detector finds in one image.
 public struct Detection: Sendable {
-  /// M1, M2, M3: one minus the cosine between teacher and student at every pixel of a scale, row by row.
+  /// M1, M2, M3: one minus the cosine between teacher and student at every pixel of a scale, row by row; of several tiles, all of them side by side.
   public let scaleMaps: [[Float]]
-  /// The anomaly map, image size x image size, row by row.
+  /// The anomaly map, as high and wide as the image or its grid of tiles, row by row.
   public let map: [Float]
   /// The image's anomaly score.
   public let score: Double
-  /// What the image would add to the loss of training, but with the running statistics of the batch normalisations.
+  /// What the image would add to the loss of training, but with the running statistics of the batch normalisations; of several tiles the mean.
   public let loss: Double
 }
 
@@ -22,17 +22,21 @@ public final class Detector {
   private let mapper: AnomalyMapper
   private let score: ImageScore
   private let team: ThreadTeam
-  /// The most images at a time.
+  /// The most inputs of the network at a time.
   public let capacity: Int
+  private var grid: TileGrid { mapper.grid }
+  /// Height and width of anomaly maps.
+  public var side: Int { mapper.side }
 
   /// - Parameters:
   ///   - student: as ``Student/tensors``.
+  ///   - tilesPerSide: in how many tiles, each way, images come to the network.
   ///   - scales: the scales whose maps are added.
   ///   - score: how an image's score comes from its map.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   public init(
     _ architecture: Architecture, student: some TensorSource, engine: any ConvolutionEngine, capacity: Int,
-    scales: ScoredScales = .all, score: ImageScore = .maximum
+    tilesPerSide: Int = 1, scales: ScoredScales = .all, score: ImageScore = .maximum
   ) throws {
     self.architecture = architecture
     self.capacity = capacity
@@ -40,18 +44,55 @@ public final class Detector {
     team = engine.team
     self.student = try FrozenStudent(architecture, tensors: student, engine: engine, capacity: capacity)
     mapper = try AnomalyMapper(
-      imageSize: architecture.model.imageSize, mapSizes: (1...3).map(architecture.side(ofScale:)), scales: scales)
+      TileGrid(perSide: tilesPerSide, tileSide: architecture.model.imageSize),
+      mapSizes: (1...3).map(architecture.side(ofScale:)), scales: scales)
   }
 
-  /// - Parameter features: the teacher's, of at most `capacity` images.
-  public func detect(_ features: Features, images: Int) throws -> [Detection] {
-    let rebuilt = try student.forward(features, images: images)
+  /// Scores images, each of which is as many inputs of the network as it has tiles.
+  /// - Parameters:
+  ///   - features: memory for the teacher's features of some inputs.
+  ///   - load: brings those of a range of inputs there, of which the first tile of the first image is number 0.
+  public func detect(
+    images: Int, through features: FeatureBuffer, load: (_ inputs: Range<Int>) throws -> Void
+  ) throws -> [Detection] {
+    var tiles: [Tile] = []
+    let (count, atATime) = (images * grid.count, min(capacity, features.capacity))
+    for start in stride(from: 0, to: count, by: atATime) {
+      let inputs = start..<min(start + atATime, count)
+      try load(inputs)
+      let rebuilt = try student.forward(features.features, images: inputs.count)
+      for input in 0..<inputs.count {
+        let maps = try (1...3).map { try distances(features.features, rebuilt, scale: $0, image: input) }
+        tiles.append(Tile(maps: maps, loss: loss(features.features, rebuilt, maps: maps, image: input)))
+      }
+    }
     return try (0..<images).map { image in
-      let maps = try (1...3).map { try distances(features, rebuilt, scale: $0, image: image) }
+      let own = tiles[image * grid.count..<(image + 1) * grid.count]
+      let maps = (1...3).map { scale in
+        sideBySide(own.map { $0.maps[scale - 1] }, size: architecture.side(ofScale: scale))
+      }
       let map = try mapper.map(maps, on: team)
       return Detection(
-        scaleMaps: maps, map: map, score: score(map), loss: loss(features, rebuilt, maps: maps, image: image))
+        scaleMaps: maps, map: map, score: score(map), loss: own.reduce(0) { $0 + $1.loss } / Double(grid.count))
     }
+  }
+
+  /// One input of the network.
+  private struct Tile {
+    let maps: [[Float]]
+    let loss: Double
+  }
+
+  /// The maps of an image's tiles as one.
+  private func sideBySide(_ maps: [[Float]], size: Int) -> [Float] {
+    guard maps.count > 1 else { return maps[0] }
+    var whole: [Float] = []
+    whole.reserveCapacity(maps.count * size * size)
+    for row in 0..<grid.perSide * size {
+      let (tileRow, start) = (row / size, row % size * size)
+      for map in maps[tileRow * grid.perSide..<(tileRow + 1) * grid.perSide] { whole += map[start..<start + size] }
+    }
+    return whole
   }
 
   private func loss(_ teacher: Features, _ student: Features, maps: [[Float]], image: Int) -> Double {

@@ -13,6 +13,8 @@ public struct Features {
 public final class FeatureBuffer {
   private let architecture: Architecture
   private let buffers: [FloatBuffer]
+  /// The most images.
+  public let capacity: Int
   /// Where they lie.
   public let features: Features
 
@@ -26,6 +28,7 @@ public final class FeatureBuffer {
 
   public init(_ architecture: Architecture, images: Int) {
     self.architecture = architecture
+    capacity = images
     buffers = Self.scales(architecture).map { FloatBuffer(images * architecture.featureCount(ofScale: $0)) }
     features = Features(
       scales: buffers.prefix(3).map { UnsafePointer($0.pointer) },

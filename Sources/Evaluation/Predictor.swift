@@ -73,7 +73,7 @@ public final class Predictor {
     // Where no normal images are known, the threshold is in the middle of the scale.
     let scale = try normals.heatMapScale(options.detector.scales, lowest: 0, highest: max(2 * perPixel, 0))
     pictures = ResultPictures(scale: scale)
-    features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.imagesAtATime)
+    features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.inputsAtATime)
     console.say(threshold.description)
     (threshold.warnings + normals.warnings).forEach { console.warn("\($0)") }
   }
@@ -89,7 +89,7 @@ public final class Predictor {
     var queue = PictureQueue(communicator.rank == 0 ? arguments : [])
     try communicator.agree { if communicator.rank == 0 { try write(options.format.header) } }
     while true {
-      let wanted = try communicator.agree { try queue.next(FeatureExtractor.imagesAtATime * communicator.size) }
+      let wanted = try communicator.agree { try queue.next(trained.extractor.picturesAtATime * communicator.size) }
       let entries = try communicator.allGather(coded: communicator.rank == 0 ? wanted : [])
       if entries.isEmpty { break }
       let share = evenRange(communicator.rank, of: communicator.size, count: entries.count)
@@ -116,8 +116,9 @@ public final class Predictor {
     let readable = entries.indices.filter { (try? decoded[$0].get()) != nil }
     let rasters = try readable.map { try decoded[$0].get() }
     try trained.extractor.take(rasters, from: readable.map { entries[$0].path })
-    try trained.extractor.extract(rasters.count, into: features)
-    let detections = rasters.isEmpty ? [] : try trained.detector.detect(features.features, images: rasters.count)
+    let detections = try trained.detector.detect(images: rasters.count, through: features) {
+      try trained.extractor.extract($0, into: features)
+    }
     var predictions = entries.indices.map { index in
       var prediction = Prediction(entries[index].path)
       if case .failure(let error) = decoded[index] { prediction.error = "\(error)" }

@@ -27,7 +27,7 @@ package final class TrainedDetector {
   var name: String { String(path.split(separator: "/").last ?? "") }
   var record: CheckpointRecord { checkpoint.record }
   /// Height and width of maps.
-  package var side: Int { configuration.imageSize }
+  package var side: Int { detector.side }
   var fit: ImageFit { configuration.fit }
 
   /// Collective.
@@ -54,11 +54,12 @@ package final class TrainedDetector {
         let weights = try teacherWeights(of: checkpoint, named: path, given: options.teacher, for: architecture)
         return (
           FeatureExtractor(
-            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.imagesAtATime),
-            fit: configuration.fit, team: team),
+            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime),
+            fit: configuration.fit, tilesPerSide: configuration.tiles, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.imagesAtATime, scales: options.scales, score: options.score)
+            capacity: FeatureExtractor.inputsAtATime, tilesPerSide: configuration.tiles, scales: options.scales,
+            score: options.score)
         )
       }
     } catch {

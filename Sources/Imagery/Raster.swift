@@ -23,6 +23,21 @@ public struct Raster: Sendable, Equatable {
       pixels: [UInt8](repeating: value, count: width * height * channels))
   }
 
+  /// A part of the picture.
+  ///
+  /// - Precondition: it lies within.
+  public func cropped(x: Int, y: Int, width partWidth: Int, height partHeight: Int) -> Raster {
+    if partWidth == width, partHeight == height { return self }
+    precondition(x >= 0 && y >= 0 && x + partWidth <= width && y + partHeight <= height, "a part beside the picture")
+    var part: [UInt8] = []
+    part.reserveCapacity(partWidth * partHeight * channels)
+    for row in y..<y + partHeight {
+      let start = (row * width + x) * channels
+      part += pixels[start..<start + partWidth * channels]
+    }
+    return Raster(width: partWidth, height: partHeight, channels: channels, pixels: part)
+  }
+
   /// The same picture with three channels.
   public func inColor() -> Raster {
     if channels == 3 { return self }

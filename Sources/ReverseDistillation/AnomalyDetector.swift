@@ -72,8 +72,9 @@ public final class AnomalyDetector {
 
   private func judge(_ picture: Raster, called name: String) throws -> Judgement {
     try trained.extractor.take([picture], from: [name])
-    try trained.extractor.extract(1, into: features)
-    let detection = try trained.detector.detect(features.features, images: 1)[0]
+    let detection = try trained.detector.detect(images: 1, through: features) {
+      try trained.extractor.extract($0, into: features)
+    }[0]
     try detection.requireFiniteScore(of: name)
     return Judgement(
       score: detection.score, pValue: normals.scores?.pValue(of: detection.score),

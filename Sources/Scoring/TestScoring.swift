@@ -30,7 +30,7 @@ package struct TestScoring {
     /// Of all images, on every rank.
     package let findings: [ImageFinding]
     package let evaluation: Evaluation
-    /// From normalised pictures to scores, of this rank's images.
+    /// From resized pictures to scores, of this rank's images.
     package let seconds: Double
   }
 
@@ -61,17 +61,18 @@ package struct TestScoring {
   private func scoreOwnImages(
     _ pixels: PixelStore, _ each: (_ image: Int, _ detection: Detection) throws -> Void
   ) throws -> ([ImageFinding], seconds: Double) {
-    let capacity = min(extractor.capacity, detector.capacity)
-    let features = FeatureBuffer(detector.architecture, images: capacity)
+    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.inputsAtATime)
+    let atATime = extractor.picturesAtATime
     let (own, team) = (images.own, extractor.team)
     var findings: [ImageFinding] = []
     var seconds = 0.0
-    for start in stride(from: own.lowerBound, to: own.upperBound, by: capacity) {
-      let part = start..<min(start + capacity, own.upperBound)
+    for start in stride(from: own.lowerBound, to: own.upperBound, by: atATime) {
+      let part = start..<min(start + atATime, own.upperBound)
       let sizes = try extractor.read(part.map { images.entries[$0].image.path })
       let began = ContinuousClock.now
-      try extractor.extract(part.count, into: features)
-      let detections = try detector.detect(features.features, images: part.count)
+      let detections = try detector.detect(images: part.count, through: features) {
+        try extractor.extract($0, into: features)
+      }
       seconds += (ContinuousClock.now - began).seconds
       let masks = try team.map(part.count) { try images.mask(of: start + $0) }
       findings += try team.map(part.count) {

@@ -10,7 +10,7 @@ extension TrainingConfiguration {
     case validationFraction = "validation_fraction"
     case teacher, backbone, preset, loss, fusion, bottleneck
     case imageSize = "image_size"
-    case fit
+    case fit, tiles
     case epochs
     case maxSteps = "max_steps"
     case batchSize = "batch_size"
@@ -63,7 +63,7 @@ extension TrainingConfiguration.Key {
     switch self {
     case .data, .layout, .normal, .anomalous, .masks, .category: "Data"
     case .skipUnreadable, .output, .validationFraction: "Data"
-    case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize, .fit: "Model"
+    case .teacher, .backbone, .preset, .loss, .fusion, .bottleneck, .imageSize, .fit, .tiles: "Model"
     case .epochs, .maxSteps, .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards: "Optimisation"
     case .threads, .engine, .precision, .featureCache, .endTime, .stallTimeout, .ranksPerCategory: "Execution"
     case .resume, .checkpointEvery, .keepCheckpoints, .embedTeacher, .statistics: "Checkpoints"
@@ -76,7 +76,7 @@ extension TrainingConfiguration.Key {
   /// equal. The preset is not among them, because loss and fusion are; nor are data and teacher, which are compared by their content.
   var definesComputation: Bool {
     switch self {
-    case .backbone, .loss, .fusion, .bottleneck, .imageSize, .fit: true
+    case .backbone, .loss, .fusion, .bottleneck, .imageSize, .fit, .tiles: true
     case .batchSize, .learningRate, .adamBeta1, .adamBeta2, .seed, .logicalShards, .engine, .precision: true
     case .validationFraction: true
     case .data, .layout, .normal, .anomalous, .masks, .category: false
@@ -141,6 +141,11 @@ extension TrainingConfiguration.Key {
         valid: { (32...16384).contains($0) && $0 % 32 == 0 })
     case .fit:
       Setting(\.fit, "how images that are not square are brought to that: scaled apart, or padded")
+    case .tiles:
+      Setting(
+        \.tiles,
+        "cut images into so many tiles each way, which overlap by a quarter: each counts as an image of a step",
+        "a number from 1 to 64", valid: { (1...64).contains($0) })
     case .epochs:
       Setting(\.epochs, "passes over the training images", count, valid: isCount)
     case .maxSteps:

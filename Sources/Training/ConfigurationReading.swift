@@ -45,9 +45,19 @@ extension TrainingConfiguration {
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
     try configuration.requireOneDataSet()
+    try configuration.requireFewPixels()
     try configuration.requireResumableCategories()
     try configuration.requireEvaluable()
     return (configuration, reader.origins)
+  }
+
+  /// - Throws: `Failure(.configuration)` where images would have more pixels than are allowed in one input.
+  func requireFewPixels() throws {
+    guard grid.side > 16384 else { return }
+    throw Failure(
+      .configuration,
+      "tiles = \(tiles) with image_size = \(imageSize) makes images of \(grid.side) x \(grid.side) pixels",
+      hint: "at most 16384 are possible: choose fewer tiles or smaller ones")
   }
 
   /// A data set is a folder or a table, or folders of pictures.
@@ -90,12 +100,13 @@ extension TrainingConfiguration {
   public func restored(from checkpointText: String, file: String) throws -> TrainingConfiguration {
     let computation = Key.allCases.filter(\.definesComputation)
     var start = self
-    // Older checkpoints held nothing out and stretched all images, and do not say so.
+    // Older checkpoints held nothing out and stretched all images, and do not say so; nor did they know tiles.
     start.validationFraction = 0
     start.fit = .stretch
+    start.tiles = 1
     var reader = ConfigurationReader(start)
     reader.read(toml: checkpointText, file: file, keys: computation)
-    reader.require(computation.filter { ![.validationFraction, .fit].contains($0) }) {
+    reader.require(computation.filter { ![.validationFraction, .fit, .tiles].contains($0) }) {
       "\(file): '\($0.rawValue)' is missing"
     }
     return try reader.result(.badData, hint: "the checkpoint was written by another version of rd-train, or is damaged")

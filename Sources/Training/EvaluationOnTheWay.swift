@@ -42,7 +42,8 @@ extension Trainer {
       // Its scratch file is each rank's own.
       try makeFolder(run.path)
       return try Detector(
-        architecture, student: student.tensors, engine: engine, capacity: FeatureExtractor.imagesAtATime)
+        architecture, student: student.tensors, engine: engine, capacity: FeatureExtractor.inputsAtATime,
+        tilesPerSide: configuration.tiles)
     }
     return try TestScoring(images, rank.extractor, detector, over: communicator, console: console)
       .score(scratchIn: run.path) { _, _ in try stopIfAsked() }.evaluation.overall

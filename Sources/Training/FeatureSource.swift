@@ -5,8 +5,8 @@ import Imagery
 import Numerics
 import Scoring
 
-/// The teacher's features of this rank's training images. There is no augmentation, so they are the same in every epoch: they are computed
-/// once, and kept as far as the memory goes.
+/// The teacher's features of this rank's training images, or of their tiles, each of which counts as an image here. There is no augmentation, so
+/// they are the same in every epoch: they are computed once, and kept as far as the memory goes.
 final class FeatureSource {
   private let extractor: FeatureExtractor
   private let manifest: ImageManifest
@@ -38,9 +38,8 @@ final class FeatureSource {
     let buffer = FeatureBuffer(extractor.architecture, images: extractor.capacity)
     for start in stride(from: 0, to: images.count, by: extractor.capacity) {
       let part = images[start..<min(start + extractor.capacity, images.count)]
-      try extractor.read(part.map(path))
       let kept = part.prefix(max(room - start, 0))
-      try extractor.extract(kept.count, into: buffer)
+      try extractor.extract(try read(part).prefix(kept.count), into: buffer)
       for (index, image) in kept.enumerated() {
         let memory = FloatBuffer(countPerImage)
         buffer.copy(image: index, to: memory.pointer)
@@ -62,14 +61,27 @@ final class FeatureSource {
       // Images that lie side by side and are not kept go through the teacher together.
       let missing = images[index...].prefix { cache[$0] == nil }.prefix(extractor.capacity)
       if !missing.isEmpty {
-        try extractor.read(missing.map(path))
+        let inputs = try read(missing)
         afterPhase("input")
-        try extractor.extract(missing.count, into: target, first: index)
+        try extractor.extract(inputs, into: target, first: index)
         afterPhase("teacher")
       }
       index += max(missing.count, 1)
     }
   }
 
-  private func path(_ image: Int) -> String { manifest.images[image].path }
+  /// Reads what these images are tiles of, each file once.
+  /// - Returns: their numbers for the extractor.
+  private func read(_ images: ArraySlice<Int>) throws -> [Int] {
+    let tiles = extractor.grid.count
+    var files: [Int] = []
+    let inputs = images.map { image in
+      let file = image / tiles
+      let place = files.firstIndex(of: file) ?? files.count
+      if place == files.count { files.append(file) }
+      return place * tiles + image % tiles
+    }
+    try extractor.read(files.map { manifest.images[$0].path })
+    return inputs
+  }
 }

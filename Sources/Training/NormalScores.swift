@@ -15,25 +15,31 @@ extension Trainer {
   func measureNormalImages() throws -> (statistics: NormalStatistics, loss: Double) {
     let areHeldOut = !inputs.heldOut.images.isEmpty
     let source = areHeldOut ? heldOut : source
+    let count = areHeldOut ? inputs.heldOut.images.count : inputs.manifest.images.count
+    let tiles = configuration.grid.count
+    // An image of one tile is in a shard, and its features may be kept. The tiles of others lie in several.
     let own =
-      areHeldOut
-      ? Array(inputs.heldOutImages(of: communicator)) : shards.flatMap { order.order(ofShard: $0, epoch: 0) }
-    let capacity = FeatureExtractor.imagesAtATime
+      areHeldOut || tiles > 1
+      ? Array(evenRange(communicator.rank, of: communicator.size, count: count))
+      : shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+    let atATime = rank.extractor.picturesAtATime
     let findings: [NormalFinding] = try communicator.agree {
-      let detector = try Detector(architecture, student: student.tensors, engine: engine, capacity: capacity)
+      let capacity = FeatureExtractor.inputsAtATime
+      let detector = try Detector(
+        architecture, student: student.tensors, engine: engine, capacity: capacity, tilesPerSide: configuration.tiles)
       let features = FeatureBuffer(architecture, images: capacity)
-      return try stride(from: 0, to: own.count, by: capacity).flatMap { start in
+      return try stride(from: 0, to: own.count, by: atATime).flatMap { start in
         try stopIfAsked()
-        let images = Array(own[start..<min(start + capacity, own.count)])
-        try source.features(images, into: features)
+        let images = own[start..<min(start + atATime, own.count)]
+        let inputs = images.flatMap { $0 * tiles..<($0 + 1) * tiles }
+        let found = try detector.detect(images: images.count, through: features) {
+          try source.features(Array(inputs[$0]), into: features)
+        }
         console.progress(
           start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
-        return try detector.detect(features.features, images: images.count).map {
-          NormalFinding($0, side: architecture.model.imageSize)
-        }
+        return found.map { NormalFinding($0, side: detector.side) }
       }
     }
-    let count = areHeldOut ? inputs.heldOut.images.count : inputs.manifest.images.count
     let images = try communicator.allGather(values: own)
     func ordered(_ value: KeyPath<NormalFinding, Double>) throws -> [Double] {
       var values = [Double](repeating: 0, count: count)

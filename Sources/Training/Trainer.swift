@@ -179,7 +179,11 @@ public final class Trainer {
   /// Says in which images of which ranks there are numbers that are not finite. Collective.
   private func failure(_ found: NonFiniteNumbers, images: [Int]) throws -> Failure {
     let odd = found.images.map { $0.map { images[$0] } } ?? images
-    let (listed, most) = (odd.map { inputs.manifest.images[$0].relativePath }, 20)
+    let listed = odd.reduce(into: [String]()) { listed, image in
+      let path = inputs.manifest.images[image / configuration.grid.count].relativePath
+      if !listed.contains(path) { listed.append(path) }
+    }
+    let most = 20
     let rest = listed.count > most ? ", and \(listed.count - most) more" : ""
     let text =
       listed.isEmpty

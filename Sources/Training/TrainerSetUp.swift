@@ -65,11 +65,13 @@ extension Trainer {
     let work = losses.count < stepCount ? "steps \(losses.count + 1) to \(stepCount)" : "\(losses.count) steps done"
     console.say(
       "\(inputs.manifest.images.count) images"
+        + (configuration.tiles > 1 ? " in \(order.images) tiles" : "")
         + (inputs.heldOut.images.isEmpty ? "" : " and \(inputs.heldOut.images.count) held out")
         + ", \(communicator.size) ranks with \(team.count) threads, "
         + "\(configuration.logicalShards) shards, \(work)")
     if losses.count < stepCount {
-      let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }
+      // In the order of the files, so that one is read for many of its tiles.
+      let own = shards.flatMap { order.order(ofShard: $0, epoch: 0) }.sorted()
       let memory = placement.memoryForCache(beside: rank.memory.bytes)
       try communicator.agree {
         try source.prepare(own, bytes: configuration.featureCache.bytes(automatic: memory)) {
@@ -80,7 +82,8 @@ extension Trainer {
           console.progress($0, of: $1, "test image \($0)/\($1)")
           try stop.check(reserve: .seconds(5))
         }
-        try heldOut.prepare(Array(inputs.heldOutImages(of: communicator)), bytes: 0) { _ in
+        let firstTiles = inputs.heldOutImages(of: communicator).map { $0 * configuration.grid.count }
+        try heldOut.prepare(firstTiles, bytes: 0) { _ in
           try stop.check(reserve: .seconds(5))
         }
       }

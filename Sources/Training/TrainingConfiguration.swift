@@ -42,6 +42,8 @@ public struct TrainingConfiguration: Sendable, Equatable {
   public var imageSize = 256
   /// How images that are not square are brought to that.
   public var fit = ImageFit.stretch
+  /// Tiles into which images are cut, each way; each is an input of the network, `imageSize` high and wide.
+  public var tiles = 1
 
   // MARK: Optimisation
 
@@ -121,6 +123,9 @@ public struct TrainingConfiguration: Sendable, Equatable {
       backbone: backbone, loss: loss ?? preset.loss, fusion: fusion ?? preset.fusion, bottleneck: bottleneck,
       imageSize: imageSize)
   }
+
+  /// How images are cut into the network's inputs.
+  public var grid: TileGrid { TileGrid(perSide: tiles, tileSide: imageSize) }
 }
 
 extension TrainingConfiguration {

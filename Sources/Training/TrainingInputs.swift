@@ -18,6 +18,7 @@ struct TrainingInputs {
   let dataFingerprint: String
   /// What is scored on the way; nil where nothing is.
   let testImages: TestImages?
+  /// Of the network's inputs: all tiles of the first image of the manifest, then those of the second.
   let order: EpochOrder
   let teacher: TeacherWeights
 
@@ -55,10 +56,11 @@ struct TrainingInputs {
       SHA256.hexDigest(of: (entries ?? []).map(\.image.relativePath).joined(separator: "\n").utf8),
       what: "the test images")
     testImages = entries.map {
-      TestImages($0, side: architecture.model.imageSize, fit: configuration.fit, over: communicator)
+      TestImages($0, side: configuration.grid.side, fit: configuration.fit, over: communicator)
     }
     let order = EpochOrder(
-      images: manifest.images.count, shards: configuration.logicalShards, batchSize: configuration.batchSize,
+      images: manifest.images.count * configuration.grid.count, shards: configuration.logicalShards,
+      batchSize: configuration.batchSize,
       seed: configuration.seed)
     self.order = order
     try communicator.agree { try requireNormalizableBatches(order, architecture) }

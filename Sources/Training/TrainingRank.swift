@@ -30,7 +30,7 @@ struct TrainingRank {
     _ configuration: TrainingConfiguration, _ inputs: TrainingInputs, over communicator: any Communicator,
     team: ThreadTeam
   ) throws {
-    let (architecture, tree, images) = (inputs.architecture, inputs.tree, inputs.manifest.images.count)
+    let (architecture, tree, images) = (inputs.architecture, inputs.tree, inputs.order.images)
     let engine = try memory.engine.counting {
       try configuration.engine.start(on: team, precision: configuration.precision)
     }
@@ -49,8 +49,8 @@ struct TrainingRank {
     extractor = try memory.teacher.counting {
       FeatureExtractor(
         try Teacher(
-          architecture, weights: inputs.teacher, engine: engine, capacity: min(FeatureExtractor.imagesAtATime, images)),
-        fit: configuration.fit, team: team)
+          architecture, weights: inputs.teacher, engine: engine, capacity: min(FeatureExtractor.inputsAtATime, images)),
+        fit: configuration.fit, tilesPerSide: configuration.tiles, team: team)
     }
     features = memory.features.counting { FeatureBuffer(architecture, images: capacity) }
   }

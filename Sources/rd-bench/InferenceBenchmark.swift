@@ -20,7 +20,7 @@ func measureInference(
   var (teaching, detecting): ([Double], [Double]) = ([], [])
   for step in 0..<timing.warmup + timing.steps {
     let teacherTime = try seconds { try teacher.forward(pixels.pointer, images: 1, into: features) }
-    let detectorTime = try seconds { _ = try detector.detect(features.features, images: 1) }
+    let detectorTime = try seconds { _ = try detector.detect(images: 1, through: features) { _ in } }
     guard step >= timing.warmup else { continue }
     teaching.append(teacherTime)
     detecting.append(detectorTime)

@@ -94,11 +94,12 @@ struct ModelOptions: ParsableArguments {
   @Option(help: .of(.bottleneck, "name"), completion: .words(of: .bottleneck)) var bottleneck: String?
   @Option(help: .of(.imageSize, "pixels")) var imageSize: String?
   @Option(help: .of(.fit, "name"), completion: .words(of: .fit)) var fit: String?
+  @Option(help: .of(.tiles, "number")) var tiles: String?
 
   var words: GivenWords {
     [
       (.teacher, teacher), (.backbone, backbone), (.preset, preset), (.loss, loss), (.fusion, fusion),
-      (.bottleneck, bottleneck), (.imageSize, imageSize), (.fit, fit),
+      (.bottleneck, bottleneck), (.imageSize, imageSize), (.fit, fit), (.tiles, tiles),
     ]
   }
 }

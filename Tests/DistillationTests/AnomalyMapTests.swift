@@ -23,7 +23,8 @@ import Testing
   @Test func agreesWithPyTorchAndSciPy() throws {
     for example in try fixture("anomaly_map", in: .module, as: [Case].self) {
       let mapper = try AnomalyMapper(
-        imageSize: example.size, mapSizes: example.sizes, scales: ScoredScales(example.scales), sigma: example.sigma)
+        TileGrid(perSide: 1, tileSide: example.size), mapSizes: example.sizes, scales: ScoredScales(example.scales),
+        sigma: example.sigma)
       let map = try mapper.map(example.maps.map { $0.numbers() })
       let expected = example.values.numbers(Double.self)
       #expect(expected.count == example.rows.count * example.size)
@@ -36,13 +37,77 @@ import Testing
   }
 
   @Test func aConstantStaysWhatItIs() throws {
-    let mapper = try AnomalyMapper(imageSize: 48, mapSizes: [12, 6, 3])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 48), mapSizes: [12, 6, 3])
     let map = try mapper.map([144, 36, 9].map { [Float](repeating: 0.25, count: $0) })
     #expect(map.allSatisfy { abs($0 - 0.75) < 1e-6 })
   }
 
+  @Test func tilesAreBroughtTogetherAsIfOneByOne() throws {
+    let grid = TileGrid(perSide: 3, tileSide: 32)
+    let (sizes, side) = ([8, 4, 2], grid.side)
+    let mapper = try AnomalyMapper(grid, mapSizes: sizes)
+    let maps = sizes.map { pattern(count: 9 * $0 * $0, seed: $0) }
+    // Each tile is enlarged alone; every pixel is the mean of what its tiles say, weighted by how far within them it lies.
+    let enlarger = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: sizes, sigma: 0)
+    let tiles = try (0..<9).map { tile in
+      try enlarger.map(
+        zip(sizes, maps).map { size, map in
+          (0..<size * size).map { map[(tile / 3 * size + $0 / size) * 3 * size + tile % 3 * size + $0 % size] }
+        })
+    }
+    func weight(_ place: Int, tile: Int) -> Float {
+      let first = tile > 0 ? (Float(place) + 0.5) / 8 : 1
+      let last = tile < 2 ? (Float(31 - place) + 0.5) / 8 : 1
+      return (0..<32).contains(place) ? min(first, last, 1) : 0
+    }
+    var blended = [Float](repeating: 0, count: side * side)
+    for (pixel, tile) in (0..<side * side).flatMap({ pixel in (0..<9).map { (pixel, $0) } }) {
+      let (x, y) = (pixel % side - tile % 3 * 24, pixel / side - tile / 3 * 24)
+      let share = weight(x, tile: tile % 3) * weight(y, tile: tile / 3)
+      if share > 0 { blended[pixel] += share * tiles[tile][y * 32 + x] }
+    }
+    let smoother = try AnomalyMapper(
+      TileGrid(perSide: 1, tileSide: side), mapSizes: [side, 1, 1], scales: ScoredScales("M1"))
+    let expected = try smoother.map([blended, [0], [0]])
+    let map = try mapper.map(maps)
+    #expect(zip(map, expected).allSatisfy { abs($0 - $1) < 1e-5 })
+  }
+
+  @Test func tilesLeaveNoSeams() throws {
+    // Of a map that rises evenly over the whole image every tile has its part.
+    let grid = TileGrid(perSide: 4, tileSide: 64)
+    let mapper = try AnomalyMapper(grid, mapSizes: [16, 8, 4])
+    let maps = [16, 8, 4].map { size in
+      (0..<16 * size * size).map { index in
+        let (column, row) = (index % (4 * size), index / (4 * size))
+        func place(_ index: Int) -> Float { Float(index / size * 48) + Float(index % size * 63) / Float(size - 1) }
+        return (place(column) + 2 * place(row)) / 1000
+      }
+    }
+    let map = try mapper.map(maps)
+    #expect(map.count == 208 * 208)
+    let inner = 20..<grid.side - 20
+    for y in inner {
+      #expect(inner.allSatisfy { abs(map[y * grid.side + $0] - 3 * Float($0 + 2 * y) / 1000) < 1e-5 })
+    }
+  }
+
+  @Test(arguments: [(1, 32), (2, 32), (5, 64), (3, 7)])
+  func tilesCoverEveryPixelOnce(perSide: Int, tileSide: Int) {
+    let grid = TileGrid(perSide: perSide, tileSide: tileSide)
+    for pixel in 0..<grid.side {
+      let shares = grid.shares(ofPixel: pixel)
+      #expect(abs(shares.reduce(0) { $0 + $1.share } - 1) < 1e-12)
+      for (tile, place, _) in shares {
+        #expect(grid.origin(of: tile).x + place == pixel && (0..<tileSide).contains(place) && tile < perSide)
+      }
+    }
+    let last = grid.origin(of: grid.count - 1)
+    #expect(last.x + tileSide == grid.side && last.y + tileSide == grid.side)
+  }
+
   @Test func scalesThatAreNotChosenAreNotRead() throws {
-    let mapper = try AnomalyMapper(imageSize: 32, mapSizes: [8, 4, 2], scales: ScoredScales("M2"))
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2], scales: ScoredScales("M2"))
     let map = try mapper.map([
       [Float](repeating: .nan, count: 64), [Float](repeating: 1, count: 16), [Float](repeating: .nan, count: 4),
     ])
@@ -50,7 +115,7 @@ import Testing
   }
 
   @Test func threadsCanShareAMapper() async throws {
-    let mapper = try AnomalyMapper(imageSize: 64, mapSizes: [16, 8, 4])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 64), mapSizes: [16, 8, 4])
     let inputs: [[[Float]]] = (0..<8).map { image in [256, 64, 16].map { pattern(count: $0, seed: image) } }
     let alone = try inputs.map { try mapper.map($0) }
     let together = try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
@@ -61,19 +126,20 @@ import Testing
   }
 
   @Test func whatMakesNoSenseIsRejected() throws {
-    #expect(throws: Failure.self) { _ = try AnomalyMapper(imageSize: 0, mapSizes: [8, 4, 2]) }
-    #expect(throws: Failure.self) { _ = try AnomalyMapper(imageSize: 32, mapSizes: [8, 4]) }
-    #expect(throws: Failure.self) { _ = try AnomalyMapper(imageSize: 32, mapSizes: [8, 4, 0]) }
+    #expect(throws: Failure.self) { _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4]) }
+    #expect(throws: Failure.self) { _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 0]) }
     for sigma in [-1, .nan, .infinity] {
-      #expect(throws: Failure.self) { _ = try AnomalyMapper(imageSize: 32, mapSizes: [8, 4, 2], sigma: sigma) }
+      #expect(throws: Failure.self) {
+        _ = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2], sigma: sigma)
+      }
     }
-    let mapper = try AnomalyMapper(imageSize: 32, mapSizes: [8, 4, 2])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), mapSizes: [8, 4, 2])
     #expect(throws: Failure.self) { _ = try mapper.map([[1], [1], [1]]) }
     #expect(throws: Failure.self) { _ = try mapper.map([]) }
   }
 
   @Test(.enabled(if: ProcessInfo.processInfo.environment["RD_MEASURE"] != nil)) func timeOfAnImage() throws {
-    let mapper = try AnomalyMapper(imageSize: 256, mapSizes: [64, 32, 16])
+    let mapper = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 256), mapSizes: [64, 32, 16])
     let maps = [64, 32, 16].map { pattern(count: $0 * $0, seed: 0) }
     _ = try mapper.map(maps)
     let times = try (0..<50).map { _ in try ContinuousClock().measure { _ = try mapper.map(maps) } }

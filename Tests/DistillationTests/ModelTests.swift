@@ -106,7 +106,7 @@ import Testing
     check(abs(evaluationLoss / example.evalLoss - 1), within: 1e-5, "evaluation's loss")
 
     let detector = try Detector(architecture, student: tensors, engine: engine, capacity: batch)
-    let detections = try detector.detect(features, images: batch)
+    let detections = try detector.detect(images: batch, through: buffer) { _ in }
     #expect(detections.count == batch)
     for (map, expected) in zip(detections[0].scaleMaps, example.maps) {
       #expect(map.count == expected.height * expected.width)

@@ -63,6 +63,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     expected.bottleneck = .oneClassEmbedding
     expected.imageSize = 128
     expected.fit = .pad
+    expected.tiles = 3
     expected.layout = .visa
     expected.normal = "good parts"
     expected.anomalous = "bad"
@@ -112,6 +113,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         bottleneck = "oce"
         image_size = 128
         fit = "pad"
+        tiles = 3
         epochs = 25
         max_steps = 12
         batch_size = 1
@@ -145,7 +147,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
       .data: "my data", .category: "metal nut", .skipUnreadable: "true", .output: "out",
       .validationFraction: "0.25", .teacher: "random:7", .backbone: "resnet18",
       .preset: "paper", .loss: "flattened", .fusion: "concatenation", .bottleneck: "oce", .imageSize: "128",
-      .fit: "pad", .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0",
+      .fit: "pad", .tiles: "3", .epochs: "25", .maxSteps: "12", .batchSize: "1", .learningRate: "1", .adamBeta1: "0",
       .adamBeta2: ".99",
       .seed: "0", .logicalShards: "3", .threads: "2", .engine: "openblas", .precision: "bf16", .featureCache: "4 GiB",
       .ranksPerCategory: "4",
@@ -446,6 +448,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
         bottleneck = "mff+oce"
         image_size = 256
         fit = "stretch"
+        tiles = 1
         batch_size = 16
         learning_rate = 0.005
         adam_beta1 = 0.5
@@ -538,14 +541,15 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   @Test func olderCheckpointsHeldNothingOutAndStretchedImages() throws {
     let configuration = try parse("")
     let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")
-      .replacing("fit = \"stretch\"\n", with: "")
-    #expect(text.count == configuration.checkpointText.count - 26 - 16)
+      .replacing("fit = \"stretch\"\ntiles = 1\n", with: "")
+    #expect(text.count == configuration.checkpointText.count - 26 - 16 - 10)
     var current = configuration
     current.validationFraction = 0.1
     current.fit = .pad
+    current.tiles = 2
     let restored = try current.restored(from: text, file: "step.h5")
-    #expect(restored.validationFraction == 0 && restored.fit == .stretch)
-    #expect(current.compatibility(with: restored).map(\.key) == [.validationFraction, .fit])
+    #expect(restored.validationFraction == 0 && restored.fit == .stretch && restored.tiles == 1)
+    #expect(current.compatibility(with: restored).map(\.key) == [.validationFraction, .fit, .tiles])
   }
 
   @Test(
@@ -598,6 +602,7 @@ extension TrainingConfiguration {
     configuration.fusion = maybe(Fusion.allCases.randomElement(using: &random))
     configuration.bottleneck = BottleneckKind.allCases.randomElement(using: &random) ?? .pretrained
     configuration.fit = ImageFit.allCases.randomElement(using: &random) ?? .pad
+    configuration.tiles = Int.random(in: 1...4, using: &random)
     configuration.layout = maybe(DataSet.Layout.allCases.randomElement(using: &random))
     configuration.normal = maybe(path())
     configuration.anomalous = maybe(path())

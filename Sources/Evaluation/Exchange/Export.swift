@@ -67,7 +67,7 @@ public func exportModel(of path: String, to file: String, teacher given: String?
       ])
   case .onnx:
     let weights = try teacherWeights(of: checkpoint, named: name, given: given, for: architecture)
-    try onnxModel(architecture, teacher: weights.table, student: student).write(to: file)
+    try onnxModel(architecture, grid: configuration.grid, teacher: weights.table, student: student).write(to: file)
   }
   console.say("\(file): \(name) after \(checkpoint.record.step) steps, \((fileSize(file) ?? 0) >> 20) MiB")
 }

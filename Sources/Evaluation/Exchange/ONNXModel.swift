@@ -7,13 +7,13 @@ import TensorFiles
 
 /// From normalised images to their anomaly maps and scores, in one ONNX graph: teacher, student, distances, enlargement, blur and maximum.
 func onnxModel(
-  _ architecture: Architecture, teacher: any TensorSource, student: any TensorSource
+  _ architecture: Architecture, grid: TileGrid, teacher: any TensorSource, student: any TensorSource
 ) throws -> ProtobufMessage {
-  let side = architecture.model.imageSize
+  let side = grid.side
   var network = ONNXNetwork(teacher: teacher, student: student)
   network.graph.input("image", imageShape: [3, side, side])
 
-  var x = network.unit(architecture.teacherStem, "image", of: .teacher)
+  var x = network.unit(architecture.teacherStem, network.graph.tiles("image", grid), of: .teacher)
   if architecture.poolsStem {
     x = network.graph.node(
       "MaxPool", [x], ["kernel_shape": .ints([3, 3]), "strides": .ints([2, 2]), "pads": .ints([1, 1, 1, 1])])
@@ -37,7 +37,7 @@ func onnxModel(
     x = network.blocks(architecture.embedding, x, of: .student)
   }
 
-  let mapper = try AnomalyMapper(imageSize: side, mapSizes: (1...3).map(architecture.side(ofScale:)))
+  let mapper = try AnomalyMapper(grid, mapSizes: (1...3).map(architecture.side(ofScale:)))
   let channels = network.graph.constant("channel_axis", integers: [1])
   let one = network.graph.constant("one", [], [1])
   let leastNorm = network.graph.constant("least_norm", [], [LossFunction.leastNorm])
@@ -53,13 +53,14 @@ func onnxModel(
     let norms = network.graph.node("Mul", [norm(features[scale - 1], &network.graph), norm(x, &network.graph)])
     let cosine = network.graph.node("Div", [inner, norms])
     let distances = network.graph.node("Sub", [one, cosine], name: "M\(scale)")
-    // Enlargement and blur along each axis are one matrix.
-    let (size, matrix) = (architecture.side(ofScale: scale), mapper.matrix(ofScale: scale))
+    let maps = network.graph.sideBySide(distances, size: architecture.side(ofScale: scale), grid)
+    // Enlargement, blending of tiles, and blur along each axis are one matrix.
+    let (size, matrix) = (mapper.mapSizes[scale - 1], mapper.matrix(ofScale: scale))
     let rows = network.graph.constant("A\(scale)", [side, size], matrix)
     let columns = network.graph.constant(
       "A\(scale)_transposed", [size, side],
       (0..<size * side).map { matrix[$0 % side * size + $0 / side] })
-    let map = network.graph.node("MatMul", [network.graph.node("MatMul", [rows, distances]), columns])
+    let map = network.graph.node("MatMul", [network.graph.node("MatMul", [rows, maps]), columns])
     sum = sum.map { network.graph.node("Add", [$0, map], name: stage == 3 ? "map" : nil) } ?? map
   }
   let score = network.graph.node(
@@ -73,6 +74,30 @@ func onnxModel(
       "backbone": architecture.model.backbone.rawValue, "input": "RGB, values from 0 to 1, minus mean, by deviation",
       "mean": list(ImageNetStatistics.mean), "standard_deviation": list(ImageNetStatistics.standardDeviation),
     ])
+}
+
+extension ONNXGraph {
+  /// The tiles of images as images of their own: the first tile of every image, then the second.
+  fileprivate mutating func tiles(_ images: Value, _ grid: TileGrid) -> Value {
+    guard grid.count > 1 else { return images }
+    let axes = constant("tile_axes", integers: [2, 3])
+    let tiles = (0..<grid.count).map { tile in
+      let (x, y) = grid.origin(of: tile)
+      let start = constant("tile\(tile)_start", integers: [y, x])
+      let end = constant("tile\(tile)_end", integers: [y + grid.tileSide, x + grid.tileSide])
+      return node("Slice", [images, start, end, axes])
+    }
+    return node("Concat", tiles, ["axis": .int(0)])
+  }
+
+  /// The maps of an image's tiles as one.
+  fileprivate mutating func sideBySide(_ maps: Value, size: Int, _ grid: TileGrid) -> Value {
+    guard grid.count > 1 else { return maps }
+    let apart = constant("\(maps)_apart", integers: [grid.perSide, grid.perSide, -1, size, size])
+    let together = constant("\(maps)_together", integers: [-1, 1, grid.perSide * size, grid.perSide * size])
+    let ordered = node("Transpose", [node("Reshape", [maps, apart])], ["perm": .ints([2, 0, 3, 1, 4])])
+    return node("Reshape", [ordered, together])
+  }
 }
 
 /// Units and blocks of the networks as nodes, with constants under the names that the tensors have, the teacher's behind `teacher.`.

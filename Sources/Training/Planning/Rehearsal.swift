@@ -80,10 +80,11 @@ final class Rehearsal {
   /// What ``Trainer/measureNormalImages()`` has for a time. The engine's work space grows to what it needs.
   private func scoringMemory() throws -> Int {
     let account = MemoryAccount()
-    let capacity = FeatureExtractor.imagesAtATime
+    let capacity = FeatureExtractor.inputsAtATime
     let detector = try account.counting {
       let detector = try Detector(
-        inputs.architecture, student: rank.student.tensors, engine: rank.engine, capacity: capacity)
+        inputs.architecture, student: rank.student.tensors, engine: rank.engine, capacity: capacity,
+        tilesPerSide: configuration.tiles)
       return (detector, FeatureBuffer(inputs.architecture, images: capacity))
     }
     return withExtendedLifetime(detector) { account.bytes }
@@ -140,16 +141,16 @@ final class Rehearsal {
 
   /// The seconds that an image takes from file to features, of some of this rank's images.
   func secondsPerImage() throws -> Double {
-    let paths = ownImages.prefix(rank.extractor.capacity).map { inputs.manifest.images[$0].path }
-    let target = FeatureBuffer(inputs.architecture, images: paths.count)
+    let images = Array(ownImages.prefix(rank.extractor.capacity))
+    let source = FeatureSource(rank.extractor, manifest: inputs.manifest)
+    let target = FeatureBuffer(inputs.architecture, images: images.count)
     var best = Double.infinity
     for _ in 0..<2 {
       var clock = RehearsalClock(communicator)
-      try rank.extractor.read(paths)
-      try rank.extractor.extract(paths.count, into: target)
+      try source.features(images, into: target)
       best = min(best, clock.lap())
     }
-    return paths.isEmpty ? 0 : best / Double(paths.count)
+    return images.isEmpty ? 0 : best / Double(images.count)
   }
 
   /// The share of this rank's images that go through the teacher in every epoch.
