@@ -44,36 +44,8 @@ extension TrainingConfiguration {
         ? "give the options, or write them into \(defaultFile) in this folder (cluster/rd-train.toml is an example); "
           + "rd-train --help lists them all"
         : "rd-train --help lists all keys, as options")
-    try configuration.requireOneDataSet()
-    try configuration.requireFewPixels()
-    try configuration.requireResumableCategories()
-    try configuration.requireEvaluable()
+    try configuration.requireNoContradictions()
     return (configuration, reader.origins)
-  }
-
-  /// - Throws: `Failure(.configuration)` where images would have more pixels than are allowed in one input.
-  func requireFewPixels() throws {
-    guard grid.side > 16384 else { return }
-    throw Failure(
-      .configuration,
-      "tiles = \(tiles) with image_size = \(imageSize) makes images of \(grid.side) x \(grid.side) pixels",
-      hint: "at most 16384 are possible: choose fewer tiles or smaller ones")
-  }
-
-  /// A data set is a folder or a table, or folders of pictures.
-  /// - Throws: `Failure(.configuration)`.
-  func requireOneDataSet() throws {
-    let wrong =
-      switch (normal, anomalous, masks) {
-      case (.some, _, _) where !data.isEmpty: "data and normal are given"
-      case (.some, _, _) where category != nil: "normal and category are given: a folder of images has no categories"
-      case (.some, _, _) where layout != nil: "normal and layout are given"
-      case (nil, .some, _), (nil, _, .some): "anomalous or masks is given, and normal is not"
-      case (_, nil, .some): "masks is given, and anomalous is not"
-      default: nil as String?
-      }
-    guard let wrong else { return }
-    throw Failure(.configuration, wrong, hint: "give --data DIR, or --normal DIR [--anomalous DIR [--masks DIR]]")
   }
 
   /// Reads the text of a configuration file that stands for itself.

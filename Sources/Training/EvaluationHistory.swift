@@ -65,30 +65,3 @@ struct EvaluationHistory {
   /// Whether training shall end.
   var isStale: Bool { patience.map { evaluationsSinceBest >= $0 } ?? false }
 }
-
-extension TrainingConfiguration {
-  /// The keys of an evaluation on the way need each other.
-  /// - Throws: `Failure(.configuration)`.
-  func requireEvaluable() throws {
-    func require(_ isRight: Bool, _ message: String, hint: String) throws {
-      if !isRight { throw Failure(.configuration, message, hint: hint) }
-    }
-    let needsHeldOut = "hold normal images out with --validation-fraction 0.1"
-    guard evaluateEvery != nil else {
-      let given = [(Key.evaluationData, evaluationData != nil), (.earlyStop, earlyStop != nil)].filter(\.1)
-      return try require(
-        given.isEmpty, "\(given.first?.0.rawValue ?? "") is given, and evaluate_every is not",
-        hint: "say how often, for example --evaluate-every '1 epochs'")
-    }
-    try require(
-      testSet != nil || validationFraction > 0, "evaluate_every is given, and nothing to evaluate",
-      hint: "name a data set with test images with --evaluation-data, or \(needsHeldOut)")
-    try require(
-      testSet != nil || bestBy == .validationLoss,
-      "best_by is \(bestBy.rawValue), and evaluation_data is not given",
-      hint: "name a data set with test images with --evaluation-data")
-    try require(
-      earlyStop == nil || validationFraction > 0 || bestBy != .validationLoss,
-      "early_stop is given, and no normal images are held out to see when to stop", hint: needsHeldOut)
-  }
-}

@@ -538,6 +538,23 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
   }
 
+  @Test func allThatDoesNotGoTogetherIsSaidAtOnce() throws {
+    let failure = try failureOf {
+      try TrainingConfiguration.resolve(options: [
+        .normal: "n", .layout: "btad", .teacher: "t", .output: "o", .tiles: "64", .imageSize: "512", .earlyStop: "3",
+      ])
+    }
+    let lines = failure.message.split(separator: "\n").map { $0.prefix { $0 != "," } }
+    #expect(failure.code == .configuration, "\(failure)")
+    #expect(
+      lines == [
+        "3 errors", "  normal and layout are given", "    give --data DIR",
+        "  tiles = 64 with image_size = 512 makes images of 24704 x 24704 pixels",
+        "    at most 16384 are possible: choose fewer tiles or smaller ones", "  early_stop is given",
+        "    say how often",
+      ], "\(failure)")
+  }
+
   @Test func olderCheckpointsHeldNothingOutAndStretchedImages() throws {
     let configuration = try parse("")
     let text = configuration.checkpointText.replacing("validation_fraction = 0.0\n", with: "")

@@ -33,15 +33,6 @@ extension TrainingConfiguration {
   /// What ``category`` asks for: one run, or several.
   public var categories: CategorySelection { CategorySelection(category) ?? .single }
 
-  /// A checkpoint is one category's.
-  /// - Throws: `Failure(.configuration)`.
-  func requireResumableCategories() throws {
-    guard case .file(let path) = resume, categories != .single else { return }
-    throw Failure(
-      .configuration, "resume is \(path), which is a checkpoint of one category, and category is \(category ?? "none")",
-      hint: "with --resume auto each category goes on from its own newest checkpoint")
-  }
-
   /// The run of one of several categories.
   func ofCategory(_ name: String) -> TrainingConfiguration {
     var configuration = self
