@@ -1,7 +1,15 @@
 // A function marked so is compiled for several instruction sets; the loader takes the one that fits the processor.
 #pragma once
 
-#if !defined(__x86_64__) || !defined(__linux__)
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+// What chooses would call the sanitizer before the loader has it ready.
+#define DISPATCHED
+#endif
+#endif
+
+#if defined(DISPATCHED)
+#elif !defined(__x86_64__) || !defined(__linux__)
 #define DISPATCHED
 #elif defined(__clang__) && __clang_major__ < 18
 // Older compilers crash on the names of the levels. Each of these features implies the vectors that go with it.

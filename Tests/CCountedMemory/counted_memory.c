@@ -22,6 +22,9 @@ static int depths[traced];
 // backtrace may itself allocate.
 static __thread int noting;
 
+// A sanitizer's own take glibc's place already, and nothing is counted.
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+
 static void note(size_t size) {
   if (!atomic_load(&counting) || noting) return;
   noting = 1;
@@ -70,6 +73,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
   if (atomic_load(&counting)) atomic_fetch_add(&threads, 1);
   return original(thread, attributes, start, argument);
 }
+
+#endif
 
 void rd_count_begin(void) {
   // The first call loads a library.

@@ -67,6 +67,15 @@ import Testing
     }
   }
 
+  /// Makes width and height of a little-endian TIFF file other 32-bit numbers.
+  private func setSides(ofTIFF tiff: inout [UInt8], to side: UInt32) throws {
+    for tag: [UInt8] in [[0x00, 0x01], [0x01, 0x01]] {
+      let entry = try #require((0..<tiff.count - 12).first { Array(tiff[$0..<$0 + 2]) == tag && tiff[$0 + 2] < 5 })
+      let bytes = (0..<4).map { UInt8(truncatingIfNeeded: side >> (8 * $0)) }
+      tiff.replaceSubrange(entry + 2..<entry + 12, with: [4, 0, 1, 0, 0, 0] + bytes)
+    }
+  }
+
   @Test func hugePicturesAreRefusedBeforeMemoryIsTaken() throws {
     // The header of a PNG of 100,000 x 100,000 pixels with its check sum; no pixels follow.
     let png: [UInt8] = [
@@ -79,11 +88,7 @@ import Testing
     jpeg.replaceSubrange(frame + 5..<frame + 9, with: [0xFF, 0x00, 0xFF, 0x00])
     try withTemporaryFolder { folder in
       var tiff = try bytes(of: "\(fixtures)/codecs/tiff-grey16.tif")
-      // Width and height are the first 32-bit numbers of the directory.
-      for tag: [UInt8] in [[0x00, 0x01], [0x01, 0x01]] {
-        let entry = try #require((0..<tiff.count - 12).first { Array(tiff[$0..<$0 + 2]) == tag && tiff[$0 + 2] < 5 })
-        tiff.replaceSubrange(entry + 2..<entry + 12, with: [4, 0, 1, 0, 0, 0, 0, 0, 1, 0])
-      }
+      try setSides(ofTIFF: &tiff, to: 1 << 16)
       var bitmap = try bytes(of: "\(fixtures)/codecs/bmp-rgb24.bmp")
       bitmap.replaceSubrange(18..<26, with: [0, 0, 1, 0, 0, 0, 1, 0])
       try lay(["huge.png": png, "huge.jpg": jpeg, "huge.tif": tiff, "huge.bmp": bitmap], in: folder)
@@ -91,6 +96,14 @@ import Testing
         #expect(failure({ try ImageFile.decode("\(folder)/\(name)") })?.message.contains("too large") == true)
       }
     }
+  }
+
+  /// A TIFF file of few bytes that says that it has 2^26 pixels, which is not too large for a picture.
+  @Test func picturesOfMorePixelsThanTheirBytesCanHoldAreRefused() throws {
+    var tiff = try bytes(of: "\(fixtures)/codecs/tiff-grey16.tif")
+    try setSides(ofTIFF: &tiff, to: 1 << 13)
+    let failure = failure({ try ImageFile.picture(from: tiff, named: "bomb.tif") })
+    #expect(failure?.code == .badData && failure?.message.contains("more pixels than its bytes can hold") == true)
   }
 
   @Test func namesDoNotDecideTheKind() throws {
