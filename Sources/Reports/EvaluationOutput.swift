@@ -145,10 +145,10 @@ public enum ScoreTable {
           .internalError, "\(path): a score of \(row.path) is \(number)",
           hint: "numbers that are not finite come from a diverged training or damaged weights")
       }
-      let fields =
-        [csvField(row.path), csvField(row.kind), row.isAnomalous ? "1" : "0", "\(row.score)"]
-        + row.scaleMaxima.map { $0.map { "\($0)" } ?? "" } + [row.verdict?.rawValue ?? ""]
-        + [row.pValue.map { "\($0)" } ?? ""]
+      func written(_ number: Double?) -> String { number.map { "\($0)" } ?? "" }
+      var fields = [csvField(row.path), csvField(row.kind), row.isAnomalous ? "1" : "0", written(row.score)]
+      fields += row.scaleMaxima.map(written)
+      fields += [row.verdict?.rawValue ?? "", written(row.pValue)]
       text += fields.joined(separator: ",") + "\n"
     }
     try writeFile(path, bytes: Array(text.utf8))

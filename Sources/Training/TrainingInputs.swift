@@ -99,7 +99,7 @@ private func requireNormalizableBatches(_ order: EpochOrder, _ architecture: Arc
   guard smallest * pixels > 1 else {
     throw Failure(
       .configuration,
-      "the last batch of an epoch is one input, whose embedding at \(architecture.model.imageSize) pixels is one value a "
+      "the last batch of an epoch is one image, whose embedding at \(architecture.model.imageSize) pixels is one value a "
         + "channel: nothing to normalise over", hint: "choose another --batch-size, or larger images")
   }
 }

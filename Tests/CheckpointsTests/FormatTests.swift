@@ -140,7 +140,7 @@ import Testing
       state.with { $0.teacher = [NamedTensor(name: "a", shape: [.max, 2], values: [])] },
     ]
     for (index, state) in wrong.enumerated() {
-      let failure = #expect(throws: Failure.self, "case \(index)") { try state.encoded() }
+      let failure = expectError(Failure.self, "case \(index)") { try state.encoded() }
       #expect(failure?.code == .internalError, "case \(index)")
     }
   }
@@ -169,7 +169,7 @@ import Testing
       for other in CheckpointPart.allCases where other != part { try file.verify([other]) }
       #expect(throws: Failure.self) { try file.verify([part]) }
       #expect(throws: Failure.self) { try file.verify() }
-      let failure = #expect(throws: Failure.self) { try file[part].take(tensor.name, shape: tensor.shape) }
+      let failure = expectError(Failure.self) { try file[part].take(tensor.name, shape: tensor.shape) }
       #expect(failure?.code == .badData && failure?.message.contains(tensor.name) == true)
     }
   }
@@ -180,9 +180,9 @@ import Testing
     for tensor in state.parameters {
       #expect(try file[.parameters].take(tensor.name, shape: tensor.shape) == tensor.values)
     }
-    let absent = #expect(throws: Failure.self) { try file[.parameters].take("v", shape: [1]) }
+    let absent = expectError(Failure.self) { try file[.parameters].take("v", shape: [1]) }
     #expect(absent?.message == "a.h5: tensor \"v\" of shape [1] is missing")
-    let wrong = #expect(throws: Failure.self) { try file[.firstMoments].take("scale", shape: [1]) }
+    let wrong = expectError(Failure.self) { try file[.firstMoments].take("scale", shape: [1]) }
     #expect(wrong?.message == "a.h5: tensor \"scale\" has shape [] where [1] is expected")
   }
 
@@ -203,7 +203,7 @@ import Testing
     defer { close(unreadable) }
     let (descriptor, saved) = (file.descriptor, dup(file.descriptor))
     defer { close(saved) }
-    let failure = #expect(throws: Failure.self) {
+    let failure = expectError(Failure.self) {
       try HDF5File.read(file) { root in
         dup2(unreadable, descriptor)
         defer { dup2(saved, descriptor) }
@@ -248,7 +248,7 @@ import Testing
     let checkpoint = Checkpoint(
       State().record,
       tensors: [.parameters: [LazyTensor(name: "a", shape: [1]) { throw Failure(.communication, "a rank is gone") }]])
-    let failure = #expect(throws: Failure.self) { _ = try bytes { try checkpoint.write(to: $0) } }
+    let failure = expectError(Failure.self) { _ = try bytes { try checkpoint.write(to: $0) } }
     #expect(failure?.code == .communication)
   }
 
@@ -258,7 +258,7 @@ import Testing
     let whole = try state.encoded().count
     for size in Array(stride(from: 0, to: 60_000, by: Thoroughness.count(997, sample: 2999))) + [whole / 2, whole - 1] {
       let file = try fullFile(size: size)
-      let failure = #expect(throws: Failure.self, "\(size) bytes") { try state.checkpoint.write(to: file) }
+      let failure = expectError(Failure.self, "\(size) bytes") { try state.checkpoint.write(to: file) }
       #expect(failure?.code == .inputOutput, "\(size) bytes")
       #expect(failure?.message == "test: cannot be written: Operation not permitted", "\(size) bytes")
     }
@@ -299,7 +299,7 @@ import Testing
     let sample = Array(0..<200) + Array(stride(from: 200, to: bytes.count, by: 97)) + [bytes.count - 1]
     let lengths = Thoroughness.isFull ? Array(bytes.indices) : sample
     for length in lengths {
-      let failure = #expect(throws: Failure.self, "length \(length)") {
+      let failure = expectError(Failure.self, "length \(length)") {
         try State(decoding: Array(bytes.prefix(length)))
       }
       #expect(failure?.code == .badData, "length \(length)")

@@ -1,6 +1,7 @@
 import Checkpoints
 import Diagnostics
 import FileSystem
+import TestSupport
 import Testing
 
 @Suite struct StoreTests {
@@ -138,7 +139,7 @@ import Testing
     let storage = MemoryStorage(files: try files(steps: [1, 2]))
     storage.fail(at: 1, .before, forGood: false)
     let warnings = Warnings()
-    let failure = #expect(throws: Failure.self) { try store(storage, warnings).newestValid() }
+    let failure = expectError(Failure.self) { try store(storage, warnings).newestValid() }
     #expect(failure?.code == .inputOutput)
     #expect(storage.operations == ["names", "read step-00000002.h5"])
     #expect(warnings.all.isEmpty)
@@ -173,7 +174,7 @@ import Testing
   @Test func noValidCheckpointIsAFailure() throws {
     let storage = MemoryStorage(files: ["step-00000001.h5": [1, 2, 3]])
     let warnings = Warnings()
-    let failure = #expect(throws: Failure.self) { try store(storage, warnings).newestValid() }
+    let failure = expectError(Failure.self) { try store(storage, warnings).newestValid() }
     #expect(failure?.code == .badData)
     #expect(warnings.all.count == 1)
   }

@@ -42,7 +42,7 @@ import Testing
       try writeFile(path, bytes: state.encoded())
       #expect(try HDF5TensorFile.read(path: path).tensors == state.teacher)
       try writeFile(path, bytes: state.with { $0.teacher = [] }.encoded())
-      let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
+      let failure = expectError(Failure.self) { try HDF5TensorFile.read(path: path) }
       #expect(failure?.message.contains("only the hash") == true)
     }
   }
@@ -54,7 +54,7 @@ import Testing
       // The version stands behind the signature.
       bytes[8] = 0
       try writeFile(path, bytes: bytes)
-      let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
+      let failure = expectError(Failure.self) { try HDF5TensorFile.read(path: path) }
       #expect(failure?.code == .badData && failure?.message.contains("oldest format") == true)
     }
   }
@@ -64,7 +64,7 @@ import Testing
       let path = "\(folder)/a.h5"
       for bytes in [[], [1, 2, 3], try hdf5Bytes { _ in }] {
         try writeFile(path, bytes: bytes)
-        let failure = #expect(throws: Failure.self) { try HDF5TensorFile.read(path: path) }
+        let failure = expectError(Failure.self) { try HDF5TensorFile.read(path: path) }
         #expect(failure?.code == .badData)
       }
       #expect(throws: Failure.self) { try HDF5TensorFile.read(path: "\(folder)/b.h5") }
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test func aFolderThatIsNotThereIsAFailure() {
-    let failure = #expect(throws: Failure.self) {
+    let failure = expectError(Failure.self) {
       try MapArchive(path: "/nonexistent/maps.h5", size: 8, scales: [1], producer: "test")
     }
     #expect(failure?.code == .inputOutput)

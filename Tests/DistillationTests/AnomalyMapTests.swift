@@ -161,7 +161,7 @@ import Testing
 
   @Test(arguments: ["", "M0", "M4", "m1", "M1+", "+M1", "M1+M1", "M1 + M2", "M1,M2", "all"])
   func everythingElseIsRejectedWithTheChoices(text: String) {
-    let failure = #expect(throws: Failure.self) { _ = try ScoredScales(text) }
+    let failure = expectError(Failure.self) { _ = try ScoredScales(text) }
     #expect(failure?.code == .usage)
     #expect(failure?.message.contains("'\(text)'") == true)
     #expect(failure?.hint?.contains("M1+M2+M3") == true)

@@ -141,7 +141,7 @@ private func expectSame(_ metrics: PixelMetrics?, _ expected: PixelMetrics?, _ c
     try store.add(map: [1, 2], mask: [true, false], part: 0)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     #expect(try store.metrics(over: LocalCommunicator())[0]?.auroc == 0)
-    let failure = #expect(throws: Failure.self) {
+    let failure = expectError(Failure.self) {
       _ = try PixelStore(width: 2, height: 1, parts: 1, memory: 4, folder: folder("nowhere"))
     }
     #expect(failure?.code == .inputOutput && failure?.message.contains("nowhere") == true)

@@ -56,7 +56,7 @@ import Testing
       "path,label,anomalous,score\n\"a\"x,b,1,1\n",
     ] {
       try damaged.write(toFile: folder("scores.csv"), atomically: false, encoding: .utf8)
-      let failure = #expect(throws: Failure.self) { _ = try ScoreTable.read(from: folder("scores.csv")) }
+      let failure = expectError(Failure.self) { _ = try ScoreTable.read(from: folder("scores.csv")) }
       #expect(failure?.code == .badData && failure?.message.contains("scores.csv: ") == true, "\(damaged)")
     }
   }
@@ -155,7 +155,7 @@ import Testing
       let comparison = try Comparison(runs.map { try EvaluatedRun(folder($0)) }, withPaper: false)
       #expect(comparison.remarks.contains("left out, since not all have them: bottle"))
     }
-    let failure = #expect(throws: Failure.self) {
+    let failure = expectError(Failure.self) {
       try Comparison(
         ["all/bottle", "all/cable"].map { try EvaluatedRun(folder($0)) }, withPaper: false)
     }
@@ -165,11 +165,11 @@ import Testing
   @Test func foldersThatHoldNoEvaluationAreRefused() throws {
     let folder = try TemporaryFolder()
     #expect(throws: Failure.self) { _ = try EvaluatedRun(folder("missing")) }
-    let empty = #expect(throws: Failure.self) { _ = try EvaluatedRun(folder.path) }
+    let empty = expectError(Failure.self) { _ = try EvaluatedRun(folder.path) }
     #expect(empty?.code == .badData && empty?.message.contains("no metrics.json") == true)
     try Self.write(folder("a"), category: nil, seed: 1, distance: 1)
     let run = try EvaluatedRun(folder("a"))
-    let apart = #expect(throws: Failure.self) { _ = try Comparison([run], withPaper: true) }
+    let apart = expectError(Failure.self) { _ = try Comparison([run], withPaper: true) }
     #expect(apart?.message.contains("there is no carpet") == true)
     try "{".write(toFile: folder("a/metrics.json"), atomically: false, encoding: .utf8)
     #expect(throws: Failure.self) { _ = try EvaluatedRun(folder("a")) }

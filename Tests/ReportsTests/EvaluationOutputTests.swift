@@ -1,6 +1,7 @@
 import Diagnostics
 import Foundation
 import Metrics
+import TestSupport
 import Testing
 
 @testable import Reports
@@ -91,7 +92,7 @@ import Testing
     var summary = try summary()
     summary.inferenceSecondsPerImage = .infinity
     try withTemporaryFolder { folder in
-      let failure = #expect(throws: Failure.self) { try summary.write(to: "\(folder)/metrics.json") }
+      let failure = expectError(Failure.self) { try summary.write(to: "\(folder)/metrics.json") }
       #expect(failure?.code == .internalError)
       let left = try FileManager.default.contentsOfDirectory(atPath: folder)
       #expect(left.isEmpty)
@@ -138,7 +139,7 @@ import Testing
   @Test func scoresThatAreNotFiniteAreRejected() throws {
     for bad in [Double.nan, .infinity] {
       for (score, maximum) in [(bad, 0), (0, bad)] {
-        let failure = #expect(throws: Failure.self) {
+        let failure = expectError(Failure.self) {
           _ = try table([
             .init(path: "x.png", kind: "good", isAnomalous: false, score: score, scaleMaxima: [0, nil, maximum])
           ])

@@ -1,5 +1,6 @@
 import Diagnostics
 import Imagery
+import TestSupport
 import Testing
 
 @testable import Reports
@@ -140,7 +141,7 @@ import Testing
     let good = map { _, _ in 0 }
     for bad in [Float.nan, .infinity, -.infinity] {
       let map = map { row, column in row == 3 && column == 4 ? bad : 0 }
-      let failure = #expect(throws: Failure.self) { _ = try pictures().overlay(image: grey, map: map, side: side) }
+      let failure = expectError(Failure.self) { _ = try pictures().overlay(image: grey, map: map, side: side) }
       #expect(failure?.code == .internalError)
       #expect(throws: Failure.self) { _ = try pictures().panel(image: grey, map: map, side: side) }
     }

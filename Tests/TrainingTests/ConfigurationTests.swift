@@ -14,15 +14,9 @@ private func parse(_ lines: String) throws -> TrainingConfiguration {
   try TrainingConfiguration(toml: required + lines, file: "run.toml")
 }
 
-/// The failure that this ends in. (From Swift 6.1 on, `#expect(throws:)` would return it.)
+/// The failure that this ends in.
 private func failureOf(_ body: () throws -> TrainingConfiguration) throws -> Failure {
-  var failure: Failure?
-  do {
-    _ = try body()
-  } catch let error as Failure {
-    failure = error
-  }
-  return try #require(failure)
+  try #require(expectError(Failure.self, of: body))
 }
 
 /// The failure that reading these lines after the three required ones (so from line 4) ends in.
@@ -177,7 +171,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     "x = [1, =]", "[[ a ]]\nseed = 1", "x = '''\n''' [=]",
   ])
   func tablesAreRefused(toml: String) throws {
-    let failure = #expect(throws: Failure.self) {
+    let failure = expectError(Failure.self) {
       try TrainingConfiguration(toml: "data = 'd'\n\(toml)", file: "run.toml")
     }
     #expect(failure?.code == .configuration && failure?.message.contains("run.toml") == true)
