@@ -16,7 +16,8 @@ private func parse(_ lines: String) throws -> TrainingConfiguration {
 
 /// The failure that this ends in.
 private func failureOf(_ body: () throws -> TrainingConfiguration) throws -> Failure {
-  try #require(expectError(Failure.self, of: body))
+  let failure = expectError(Failure.self, of: body)
+  return try #require(failure)
 }
 
 /// The failure that reading these lines after the three required ones (so from line 4) ends in.
