@@ -14,10 +14,13 @@ struct ZipWriter {
     let start = UInt32(writer.offset)
     let checksum = bytes.withUnsafeBytes { CRC32.checksum(of: $0) }
     // Version 2.0, no flags, stored, no time (1980-01-01), checksum, sizes, the name's length.
-    let common: [UInt8] =
-      littleEndian(UInt16(20)) + [0, 0, 0, 0, 0, 0, 0x21, 0] + littleEndian(checksum)
-      + littleEndian(UInt32(bytes.count))
-      + littleEndian(UInt32(bytes.count)) + littleEndian(UInt16(name.utf8.count))
+    let size = littleEndian(UInt32(bytes.count))
+    var common: [UInt8] = littleEndian(UInt16(20))
+    common += [0, 0, 0, 0, 0, 0, 0x21, 0]
+    common += littleEndian(checksum)
+    common += size
+    common += size
+    common += littleEndian(UInt16(name.utf8.count))
     try writer.append(littleEndian(UInt32(0x0403_4B50)) + common + [0, 0] + Array(name.utf8), to: file)
     try writer.append(bytes, to: file)
     directory += littleEndian(UInt32(0x0201_4B50)) + littleEndian(UInt16(20)) + common
@@ -28,8 +31,13 @@ struct ZipWriter {
   mutating func finish(_ file: borrowing OpenFile) throws {
     let start = UInt32(writer.offset)
     try writer.append(directory, to: file)
-    try writer.append(
-      littleEndian(UInt32(0x0605_4B50)) + [0, 0, 0, 0] + littleEndian(entries) + littleEndian(entries)
-        + littleEndian(UInt32(directory.count)) + littleEndian(start) + [0, 0], to: file)
+    var end: [UInt8] = littleEndian(UInt32(0x0605_4B50))
+    end += [0, 0, 0, 0]
+    end += littleEndian(entries)
+    end += littleEndian(entries)
+    end += littleEndian(UInt32(directory.count))
+    end += littleEndian(start)
+    end += [0, 0]
+    try writer.append(end, to: file)
   }
 }
