@@ -168,7 +168,7 @@ void rd_pixel_distances(const float *u, const float *v, ptrdiff_t pixels, ptrdif
 }
 
 DISPATCHED
-void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor,
+void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor, int adding,
                                 float *restrict dv) {
   for (ptrdiff_t p = 0; p < pixels; p++, u += channels, v += channels, dv += channels) {
     float uv, uu, vv;
@@ -177,13 +177,19 @@ void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels
     float along_u = -factor / (nu * nv);
     // A norm that was clamped does not change with v.
     float along_v = nv > least_norm ? factor * uv / (nu * nv * nv * nv) : 0;
-    for (ptrdiff_t c = 0; c < channels; c++) dv[c] = along_u * u[c] + along_v * v[c];
+    if (adding)
+      for (ptrdiff_t c = 0; c < channels; c++) dv[c] += along_u * u[c] + along_v * v[c];
+    else
+      for (ptrdiff_t c = 0; c < channels; c++) dv[c] = along_u * u[c] + along_v * v[c];
   }
 }
 
 DISPATCHED
-void rd_combine(float a, const float *u, float b, const float *v, float *restrict y, ptrdiff_t count) {
-  for (ptrdiff_t i = 0; i < count; i++) y[i] = a * u[i] + b * v[i];
+void rd_combine(float a, const float *u, float b, const float *v, int adding, float *restrict y, ptrdiff_t count) {
+  if (adding)
+    for (ptrdiff_t i = 0; i < count; i++) y[i] += a * u[i] + b * v[i];
+  else
+    for (ptrdiff_t i = 0; i < count; i++) y[i] = a * u[i] + b * v[i];
 }
 
 // sqrtf sets errno, which keeps a loop from becoming vectors.
@@ -236,18 +242,22 @@ void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t cha
   }
 }
 
-void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, float *y,
-                   ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left) {
+void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, int adding,
+                   float *y, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left) {
   for (ptrdiff_t r = first; r < first + rows; r++, values += columns) {
     ptrdiff_t image = r / (rows_high * rows_wide), row = r / rows_wide % rows_high * stride + top, column = r % rows_wide * stride + left;
-    memcpy(y + ((image * height + row) * width + column) * channels, values, sizeof(float) * columns);
+    float *target = y + ((image * height + row) * width + column) * channels;
+    if (adding)
+      for (ptrdiff_t c = 0; c < columns; c++) target[c] += values[c];
+    else
+      memcpy(target, values, sizeof(float) * columns);
   }
 }
 
 DISPATCHED
 void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
-                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, float *dx) {
-  memset(dx, 0, sizeof(float) * images * height * width * channels);
+                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, int adding, float *dx) {
+  if (!adding) memset(dx, 0, sizeof(float) * images * height * width * channels);
   for (ptrdiff_t n = 0; n < images; n++, dx += height * width * channels)
     for (ptrdiff_t oy = 0; oy < out_height; oy++)
       for (ptrdiff_t ox = 0; ox < out_width; ox++)

@@ -198,6 +198,13 @@ INLINE void copy_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t
   }
 }
 
+// Adds vectors of which only `count` floats are there.
+INLINE void add_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t vectors, ptrdiff_t count, float *target,
+                        ptrdiff_t target_stride) {
+  for (ptrdiff_t i = 0; i < vectors; i++, source += source_stride, target += target_stride)
+    for (ptrdiff_t c = 0; c < count; c++) target[c] += source[c];
+}
+
 // A tile of a map: where it begins, and what of it lies inside.
 typedef struct {
   const float *source;
@@ -264,7 +271,7 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
 
 INLINE void collect(const float *transform, int points, int side, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height,
                     ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                    ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y) {
+                    ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y) {
   ptrdiff_t line = width * pixel_stride;
   float copy[9 * 9 * LANES], points_copy[9 * 9 * LANES] = {0};
   for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
@@ -274,14 +281,18 @@ INLINE void collect(const float *transform, int points, int side, const float *p
     extent e = inside(top, left, side, height, width);
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
-      int direct = is_whole(e, side) && count == LANES;
+      int direct = is_whole(e, side) && count == LANES && !adding;
       for (int i = 0; i < side; i++)
         for (int j = 0; j < side; j++) __builtin_prefetch(target + c + i * line + (j + side) * pixel_stride);
       if (count < LANES) copy_vectors(planes + c, plane, points * points, count, points_copy, LANES);
       collect_tile(transform, points, side, count < LANES ? points_copy : planes + c, count < LANES ? LANES : plane,
                    direct ? target + c : copy, direct ? line : side * LANES, direct ? pixel_stride : LANES);
-      for (ptrdiff_t i = 0; i < e.bottom && !direct; i++)
-        copy_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
+      for (ptrdiff_t i = 0; i < e.bottom && !direct; i++) {
+        if (adding)
+          add_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
+        else
+          copy_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
+      }
     }
     for (ptrdiff_t i = 0; i < e.bottom && bias; i++)
       rd_add_bias(target + i * line, pixel_stride, bias, residual ? residual + place + i * line : NULL, pixel_stride, activation, e.right,
@@ -304,13 +315,13 @@ void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height
 DISPATCHED
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y) {
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y) {
   if (stride == 1)
     collect(unit_output, 6, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, activation, y);
+            residual, activation, adding, y);
   else
     collect(strided_output, 9, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, activation, y);
+            residual, activation, adding, y);
 }
 
 DISPATCHED
@@ -336,9 +347,9 @@ void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height
 DISPATCHED
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                                        ptrdiff_t tiles, float *dx) {
+                                        ptrdiff_t tiles, int adding, float *dx) {
   collect(strided_input_gradient, 9, 8, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles,
-          NULL, NULL, 0, dx);
+          NULL, NULL, 0, adding, dx);
 }
 
 // MARK: Weights

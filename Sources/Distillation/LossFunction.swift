@@ -48,13 +48,14 @@ package final class LossFunction {
     }
   }
 
-  /// Writes the loss's gradient with respect to the student's features of one scale.
+  /// Writes the loss's gradient with respect to the student's features of one scale, or adds it to what the target has.
   func backward(
-    scale: Int, teacher: Features, student: Features, into target: UnsafeMutablePointer<Float>
+    scale: Int, teacher: Features, student: Features, adding: Bool, into target: UnsafeMutablePointer<Float>
   ) throws {
     let size = architecture.featureCount(ofScale: scale)
     let channels = architecture.channels(ofScale: scale)
     let (u, v) = (teacher.scales[scale - 1], student.scales[scale - 1])
+    let adding: Int32 = adding ? 1 : 0
     try step.team.run(step.images) { image, _ in
       let place = image * size
       switch kind {
@@ -66,11 +67,11 @@ package final class LossFunction {
         let alongV = nv > Double(Self.leastNorm) ? products[0] / (nu * nv * nv * nv) : 0
         let count = Double(step.batch)
         rd_combine(
-          Float(-1 / (nu * nv) / count), u + place, Float(alongV / count), v + place, target + place, size)
+          Float(-1 / (nu * nv) / count), u + place, Float(alongV / count), v + place, adding, target + place, size)
       case .perPixel:
         let pixels = size / channels
         rd_pixel_distance_gradient(
-          u + place, v + place, pixels, channels, Self.leastNorm, 1 / Float(step.batch * pixels), target + place)
+          u + place, v + place, pixels, channels, Self.leastNorm, 1 / Float(step.batch * pixels), adding, target + place)
       }
     }
   }

@@ -1,4 +1,3 @@
-import CVectorKernels
 import Network
 import Numerics
 
@@ -55,6 +54,8 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
   private let halved: FloatBuffer
   private let concatenation: FloatBuffer
   private let projected: FloatBuffer?
+  /// Of `halved`, in training.
+  private let halvedGradient: FloatBuffer?
 
   init(
     _ architecture: Architecture, memory: ActivationMemory, team: ThreadTeam, unit: (UnitDescription) throws -> Unit
@@ -66,6 +67,7 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
     halved = memory.own(convolutions[0].shape.outputCount)
     concatenation = memory.own(3 * convolutions[1].shape.outputCount)
     projected = projection.map { memory.own($0.shape.outputCount) }
+    halvedGradient = memory.innerGradient(convolutions[0].shape.outputCount)
   }
 
   private var width: Int { architecture.concatenatedChannels }
@@ -100,11 +102,11 @@ extension MultiScaleFusion where Unit == NormalizedConvolution {
     let concatenation = concatenation.pointer
     if let projection, let projected {
       try projection.backward(
-        step.gradient.pointer, through: projected.pointer, x: concatenation, into: step.nextGradient.pointer,
+        step.gradient.pointer, through: projected.pointer, x: concatenation, into: step.gradient.pointer,
         channels: 2 * part)
-      step.passGradientOn()
     }
-    let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)
+    guard let halvedGradient else { preconditionFailure("memory without gradients") }
+    let (gradient, inner) = (step.gradient.pointer, halvedGradient.pointer)
     try convolutions[2].backward(
       gradient + part, stride: width, through: concatenation + part, x: features.scales[1], into: nil)
     try convolutions[1].backward(gradient, stride: width, through: concatenation, x: halved.pointer, into: inner)

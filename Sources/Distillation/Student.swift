@@ -60,8 +60,8 @@ public final class Student {
       throw NonFiniteNumbers(place: "the loss", images: self.loss.oddImages(teacher: features, student: rebuilt))
     }
     afterForward()
-    try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, target in
-      try self.loss.backward(scale: scale, teacher: features, student: rebuilt, into: target)
+    try decoder.backward(step, needsInputGradient: bottleneck.needsGradient) { scale, adding, target in
+      try self.loss.backward(scale: scale, teacher: features, student: rebuilt, adding: adding, into: target)
     }
     if bottleneck.needsGradient { try bottleneck.backward(step, features: features) }
     return loss

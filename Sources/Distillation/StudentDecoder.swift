@@ -1,4 +1,3 @@
-import CVectorKernels
 import Network
 import Numerics
 
@@ -23,22 +22,16 @@ public final class StudentDecoder<Unit: ConvolutionUnit> {
 
 extension StudentDecoder where Unit == NormalizedConvolution {
   /// Back-propagates the loss to the parameters, and to the embedding where that is asked; the step's gradient is then the embedding's.
-  /// - Parameter lossGradient: writes the loss's gradient with respect to d1, d2 or d3.
+  /// - Parameter lossGradient: writes the loss's gradient with respect to d1, d2 or d3, or adds it.
   func backward(
     _ step: TrainingStep, needsInputGradient: Bool,
-    lossGradient: (_ scale: Int, _ target: UnsafeMutablePointer<Float>) throws -> Void
+    lossGradient: (_ scale: Int, _ adding: Bool, _ target: UnsafeMutablePointer<Float>) throws -> Void
   ) throws {
-    try lossGradient(1, step.gradient.pointer)
+    try lossGradient(1, false, step.gradient.pointer)
     for index in stages.indices.reversed() {
       try stages[index].backward(step, inputChannels: index > 0 || needsInputGradient ? nil : 0)
-      guard index > 0 else { return }
       // What went in here was compared with the teacher as well.
-      let (gradient, inner) = (step.gradient.pointer, step.innerGradient.pointer)
-      try lossGradient(4 - index, inner)
-      let size = stages[index - 1].outputCount
-      try step.forImageParts { images in
-        rd_add(inner + images.lowerBound * size, gradient + images.lowerBound * size, images.count * size)
-      }
+      if index > 0 { try lossGradient(4 - index, true, step.gradient.pointer) }
     }
   }
 }

@@ -56,6 +56,8 @@ public final class ActivationMemory {
     case skip
     /// The output of a block; that of the block after it is of the other parity.
     case block(parity: Int)
+    /// The gradient of what is hidden.
+    case innerGradient
   }
 
   /// The most images at a time.
@@ -71,6 +73,11 @@ public final class ActivationMemory {
 
   /// Memory that nothing else uses.
   public func own(_ countPerImage: Int) -> FloatBuffer { FloatBuffer(images * countPerImage) }
+
+  /// Memory for the gradient of an activation that only one layer uses, until the next of them; nil where nothing is trained.
+  public func innerGradient(_ countPerImage: Int) -> FloatBuffer? {
+    keepsActivations ? buffer(for: .innerGradient, countPerImage) : nil
+  }
 
   func buffer(for role: Role, _ countPerImage: Int) -> FloatBuffer {
     // What is hidden in a block is made anew when its turn comes.

@@ -122,12 +122,13 @@ public final class NormalizedConvolution: ConvolutionUnit {
   ///   - dyStride: the distance between two pixels of dy, and of y, in floats.
   ///   - y: the output; not needed where it did not go through ReLU.
   ///   - x: the input of the forward pass.
-  ///   - dx: where the input's gradient goes, if it is needed.
+  ///   - dx: where the input's gradient goes, if it is needed; it may be dy.
   ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
+  ///   - adding: whether it is added to what dx has.
   package func backward(
     _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>?,
     x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?,
-    channels inputChannels: Int? = nil
+    channels inputChannels: Int? = nil, adding: Bool = false
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
@@ -166,7 +167,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     if let dx {
       try step.engine.inputGradient(
         shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: z,
-        weights: step.parameters.weights.values + weights, into: dx)
+        weights: step.parameters.weights.values + weights, adding: adding, into: dx)
     }
   }
 }

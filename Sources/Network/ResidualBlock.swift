@@ -1,4 +1,3 @@
-import CVectorKernels
 import Numerics
 
 /// The convolutions of a residual block: two (basic) or three (bottleneck), and one beside them where the input cannot be added as it is.
@@ -22,6 +21,8 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
   let skip: Unit?
   private let isResidual: Bool
   let hidden: [FloatBuffer]
+  /// Of the hidden outputs, one after the other, in training.
+  private let innerGradient: FloatBuffer?
   private let skipOutput: FloatBuffer?
   let output: FloatBuffer
   /// The input of the last forward pass.
@@ -36,6 +37,7 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
     skip = try description.skip.map(unit)
     isResidual = description.isResidual
     hidden = units.dropLast().enumerated().map { memory.buffer(for: .hidden($0), $1.shape.outputCount) }
+    innerGradient = memory.innerGradient(units.dropLast().map(\.shape.outputCount).max() ?? 0)
     skipOutput = skip.map { memory.buffer(for: .skip, $0.shape.outputCount) }
     let count = units[units.count - 1].shape.outputCount
     output = ownOutput ? memory.own(count) : memory.buffer(for: .block(parity: parity), count)
@@ -64,32 +66,23 @@ extension ResidualBlock where Unit == NormalizedConvolution {
   /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input.
   /// - Parameter inputChannels: so many of the input's channels, from the first on, need a gradient.
   func backward(_ step: TrainingStep, inputChannels: Int) throws {
-    guard let input else { preconditionFailure("backward before forward") }
-    let (dy, dx, inner) = (step.gradient.pointer, step.nextGradient.pointer, step.innerGradient.pointer)
+    guard let input, let innerGradient, isResidual, !hidden.isEmpty else {
+      preconditionFailure("no residual block, or one without a forward pass")
+    }
+    let inner = innerGradient.pointer
+    // Of the output, and in its place then of the input: by the skip connection, to which the convolutions' part is added.
+    let gradient = step.gradient.pointer
+    var (dy, y) = (gradient, output)
+    for index in hidden.indices.reversed() {
+      let x = hidden[index]
+      try units[index].forwardAgain(into: x.pointer)
+      try units[index + 1].backward(dy, through: y.pointer, x: x.pointer, into: inner)
+      (dy, y) = (inner, x)
+    }
+    let target = inputChannels > 0 ? gradient : nil
     // The last convolution's activation is also the skip connection's.
-    var gradient = dy
-    var output = output
-    for index in units.indices.reversed() {
-      if index > 0 { try units[index - 1].forwardAgain(into: hidden[index - 1].pointer) }
-      let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
-      let target = index > 0 ? inner : dx
-      try units[index].backward(
-        gradient, through: output.pointer, x: x, into: index > 0 || inputChannels > 0 ? target : nil,
-        channels: index > 0 ? nil : inputChannels)
-      if index > 0 { (gradient, output) = (inner, hidden[index - 1]) }
-    }
-    if let skip {
-      try skip.backward(
-        dy, through: nil, x: input, into: inputChannels > 0 ? inner : nil, channels: inputChannels)
-    }
-    if inputChannels > 0 {
-      let size = units[0].shape.inputCount
-      let skipped = skip == nil ? dy : inner
-      try step.forImageParts { images in
-        rd_add(skipped + images.lowerBound * size, dx + images.lowerBound * size, images.count * size)
-      }
-    }
-    step.passGradientOn()
+    if let skip { try skip.backward(gradient, through: nil, x: input, into: target, channels: inputChannels) }
+    try units[0].backward(dy, through: y.pointer, x: input, into: target, channels: inputChannels, adding: true)
   }
 }
 

@@ -19,12 +19,8 @@ public final class TrainingStep {
   /// The images of all ranks in the present step.
   public private(set) var batch = 0
 
-  /// The gradient of the output of the block that back-propagation has reached.
-  package private(set) var gradient = FloatBuffer()
-  /// Where the gradient of that block's input goes.
-  package private(set) var nextGradient = FloatBuffer()
-  /// The gradient inside a block.
-  package let innerGradient = FloatBuffer()
+  /// The gradient of the output of the block that back-propagation has reached; it becomes that of the block's input.
+  package let gradient = FloatBuffer()
 
   private var partials: UnsafeMutableBufferPointer<Double>
   private var totals: UnsafeMutableBufferPointer<Double>
@@ -74,13 +70,8 @@ public final class TrainingStep {
     engine.reserve(shape, images: capacity, shards: shardCount)
     reserveSums(2 * shape.outputChannels)
     for buffer in blocks { buffer.grow(to: accumulator.room(forBlocksOf: engine.largestBlock(shape))) }
-    for buffer in [gradient, nextGradient, innerGradient] {
-      buffer.grow(to: capacity * max(shape.inputCount, shape.outputCount))
-    }
+    gradient.grow(to: capacity * max(shape.inputCount, shape.outputCount))
   }
-
-  /// The gradient of a block's input becomes that of the output of the block before.
-  package func passGradientOn() { swap(&gradient, &nextGradient) }
 
   /// Makes room for sums of `count` values.
   package func reserveSums(_ count: Int) {

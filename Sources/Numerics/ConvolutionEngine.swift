@@ -28,10 +28,12 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Computes dx, the gradient of x, from dy, the gradient of y.
-  /// - Parameter channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
+  /// - Parameters:
+  ///   - channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
+  ///   - adding: whether it is added to what dx has.
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into dx: UnsafeMutablePointer<Float>) throws
+    adding: Bool, into dx: UnsafeMutablePointer<Float>) throws
 
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
   /// - Parameters:

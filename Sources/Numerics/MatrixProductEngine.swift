@@ -40,14 +40,14 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
       let (dy, dx) = (dy + image * shape.outputCount, dx + image * shape.inputCount)
       if shape.isTransposed {
-        multiplyPatches(PatchMatrix(shape), dy, weights, into: dx, thread: thread)
+        multiplyPatches(PatchMatrix(shape), dy, weights, adding: adding, into: dx, thread: thread)
       } else {
-        multiplyPixels(PatchMatrix(shape), dy, weights, into: dx, thread: thread)
+        multiplyPixels(PatchMatrix(shape), dy, weights, adding: adding, into: dx, thread: thread)
       }
     }
   }
@@ -107,17 +107,17 @@ extension MatrixProductEngine {
   }
 
   private func multiplyPatches(
-    _ matrix: PatchMatrix, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>,
+    _ matrix: PatchMatrix, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, adding: Bool = false,
     into y: UnsafeMutablePointer<Float>, thread: Int
   ) {
     multiply(
       patches(of: x, matrix, thread: thread), matrix.weights(weights), rows: matrix.rows, columns: matrix.columns,
-      depth: matrix.depth, into: y, stride: matrix.columns)
+      depth: matrix.depth, into: y, stride: matrix.columns, adding: adding)
   }
 
   /// The adjoint: pixels become patches, and what patches have in common is added.
   private func multiplyPixels(
-    _ matrix: PatchMatrix, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>,
+    _ matrix: PatchMatrix, _ x: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, adding: Bool = false,
     into y: UnsafeMutablePointer<Float>, thread: Int
   ) {
     let (shape, map, patches) = (matrix.shape, matrix.map, patches[thread].pointer)
@@ -126,6 +126,6 @@ extension MatrixProductEngine {
       columns: matrix.depth, depth: matrix.columns, into: patches, stride: matrix.depth)
     rd_patches_adjoint(
       patches, map.height, map.width, map.channels, shape.kernel, shape.stride, shape.padding, matrix.places.height,
-      matrix.places.width, 1, y)
+      matrix.places.width, 1, adding ? 1 : 0, y)
   }
 }

@@ -86,15 +86,15 @@ final class PatchConvolution {
 
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).inputGradient
-    if products.count < shape.stride * shape.stride && !shape.isTransposed {
+    if products.count < shape.stride * shape.stride && !shape.isTransposed && !adding {
       let count = shape.inputCount
       try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
     }
     try pack(weights, for: products, into: self.weights.pointer)
-    try multiply(products, images: images, columns: channels, x: dy, packed: self.weights.pointer, into: dx)
+    try multiply(products, images: images, columns: channels, x: dy, packed: self.weights.pointer, adding: adding, into: dx)
   }
 
   private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {
@@ -141,7 +141,7 @@ final class PatchConvolution {
 
   private func multiply(
     _ products: [PatchProduct], images: Int, columns: Int? = nil, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    ending: Ending? = nil, into y: UnsafeMutablePointer<Float>
+    ending: Ending? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
     for product in products {
@@ -155,13 +155,13 @@ final class PatchConvolution {
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
             columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
-            packed: start, ending: ending, thread: thread, into: y)
+            packed: start, ending: ending, adding: adding, thread: thread, into: y)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
             product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
-            isGathered: false, packed: start, ending: ending, thread: thread, into: y)
+            isGathered: false, packed: start, ending: ending, adding: adding, thread: thread, into: y)
         }
       }
       start += packedCount(product)
@@ -228,7 +228,7 @@ final class PatchConvolution {
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
-    packed: UnsafePointer<Float>, ending: Ending?, thread: Int, into y: UnsafeMutablePointer<Float>
+    packed: UnsafePointer<Float>, ending: Ending?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
@@ -239,7 +239,7 @@ final class PatchConvolution {
       ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
       let some = first..<min(first + Self.stretch, depth)
-      let adding: Int32 = first > 0 ? 1 : 0
+      let isLater: Int32 = first > 0 || adding && product.isDense ? 1 : 0
       if paired {
         var (pairs, pairStride) = (
           gathered.pointer + places.lowerBound * (depth / 2) + first / 2, depth / 2
@@ -250,7 +250,7 @@ final class PatchConvolution {
         }
         rd_multiply_panels(
           instructions.code, 1, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
-          some.count / 2, target, stride, adding)
+          some.count / 2, target, stride, isLater)
       } else {
         var (values, valueStride) = (x + places.lowerBound * depth + first, depth)
         if !product.isPixelwise && isGathered {
@@ -262,7 +262,7 @@ final class PatchConvolution {
         }
         rd_multiply_panels(
           instructions.code, 0, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
-          some.count, target, stride, adding)
+          some.count, target, stride, isLater)
       }
     }
     if product.isDense {
@@ -271,7 +271,8 @@ final class PatchConvolution {
       // What is upsampled here has no residual.
       ending?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
       rd_place_rows(
-        target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, y + columns.lowerBound,
+        target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, adding ? 1 : 0,
+        y + columns.lowerBound,
         product.targetHeight, product.targetWidth, width, product.targetStride, product.targetTop, product.targetLeft)
     }
   }

@@ -101,12 +101,12 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape) {
-      try winograd.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
+      try winograd.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
     } else {
-      try patches.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, into: dx)
+      try patches.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
     }
   }
 

@@ -215,7 +215,7 @@ final class WinogradConvolution {
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
     let blocks = parts(of: channels, size: Self.channels)
@@ -228,7 +228,7 @@ final class WinogradConvolution {
     try convolve(
       Pass(
         shape, from: shape.output, to: shape.input, images: images, outputs: channels, isPaired: isPaired,
-        isGradient: true), x: dy,
+        isGradient: true, isAdded: adding), x: dy,
       weights: Weights(start: turned), into: dx)
   }
 
@@ -241,6 +241,7 @@ final class WinogradConvolution {
     private let isPaired: Bool
     private let isStridedGradient: Bool
     private let ending: Ending?
+    private let isAdded: Bool
 
     var input: Int { source.channels }
     /// Channels of the target that are computed.
@@ -248,7 +249,8 @@ final class WinogradConvolution {
 
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
-      outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, ending: Ending? = nil
+      outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, isAdded: Bool = false,
+      ending: Ending? = nil
     ) {
       self.source = source
       self.target = target
@@ -258,6 +260,7 @@ final class WinogradConvolution {
       self.isPaired = isPaired
       isStridedGradient = isGradient && shape.stride == 2
       self.ending = ending
+      self.isAdded = isAdded
     }
 
     /// Transforms some channels of some tiles of the source.
@@ -289,13 +292,13 @@ final class WinogradConvolution {
         rd_winograd_strided_input_gradient(
           planes, plane, channels.count, target.height, target.width, target.channels, channels.count, tiling.high,
           tiling.wide,
-          tiles.lowerBound, tiles.count, y + channels.lowerBound)
+          tiles.lowerBound, tiles.count, isAdded ? 1 : 0, y + channels.lowerBound)
       } else {
         rd_winograd_output(
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
           tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
           ending?.residual.map { $0 + channels.lowerBound }, (ending?.activation ?? .linear).code,
-          y + channels.lowerBound)
+          isAdded ? 1 : 0, y + channels.lowerBound)
       }
     }
   }

@@ -63,7 +63,8 @@ private final class Layer {
 
   func inputGradient() throws {
     try engine.inputGradient(
-      shape, images: batch, channels: shape.inputChannels, dy: dy.pointer, weights: weights.pointer, into: dx.pointer)
+      shape, images: batch, channels: shape.inputChannels, dy: dy.pointer, weights: weights.pointer,
+      adding: false, into: dx.pointer)
   }
 
   /// Added up over the shards, as in training.

@@ -99,12 +99,15 @@ import Testing
     var sum = v
     rd_add(u, &sum, count)
     var combined = [Float](repeating: .nan, count: count)
-    rd_combine(0.25, u, -3, v, &combined, count)
+    rd_combine(0.25, u, -3, v, 0, &combined, count)
+    var added = u
+    rd_combine(0.25, u, -3, v, 1, &added, count)
     var dots = [1.0, 2.0, 3.0]
     rd_inner_products(u, v, count, &dots)
     for i in 0..<count {
       #expect(sum[i] == u[i] + v[i])
       #expect(isNear(combined[i], 0.25 * Double(u[i]) - 3 * Double(v[i])))
+      #expect(isNear(added[i], 1.25 * Double(u[i]) - 3 * Double(v[i])))
     }
     func dot(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) } }
     #expect(abs(dots[0] - 1 - dot(u, v)) < 1e-12)
@@ -125,7 +128,10 @@ import Testing
     var distances = [Float](repeating: .nan, count: Self.rows)
     rd_pixel_distances(u, v, Self.rows, channels, Float(leastNorm), &distances)
     var dv = [Float](repeating: .nan, count: Self.rows * channels)
-    rd_pixel_distance_gradient(u, v, Self.rows, channels, Float(leastNorm), Float(factor), &dv)
+    rd_pixel_distance_gradient(u, v, Self.rows, channels, Float(leastNorm), Float(factor), 0, &dv)
+    var added = u
+    rd_pixel_distance_gradient(u, v, Self.rows, channels, Float(leastNorm), Float(factor), 1, &added)
+    #expect(dv.indices.allSatisfy { abs(added[$0] - (u[$0] + dv[$0])) <= 1e-6 })
 
     /// The definition, with v's channel `c` moved by `step`.
     func distance(_ pixel: Int, moving channel: Int = 0, by step: Double = 0) -> Double {
@@ -268,7 +274,7 @@ import Testing
     var dx = [Float](repeating: .nan, count: x.count)
     rd_patches_adjoint(
       patches, windows.height, windows.width, windows.channels, windows.windowHeight, windows.stride, -windows.top,
-      windows.rowsHigh, windows.rowsWide, windows.images, &dx)
+      windows.rowsHigh, windows.rowsWide, windows.images, 0, &dx)
     let left = zip(matrix, patches).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     let right = zip(x, dx).reduce(0) { $0 + Double($1.0) * Double($1.1) }
     #expect(abs(left - right) < 1e-4)
@@ -286,7 +292,7 @@ import Testing
     var expected = y
     values.withUnsafeBufferPointer {
       rd_place_rows(
-        $0.baseAddress.map { $0 + first * columns }, columns, down, across, first, some, &y, height, width, channels,
+        $0.baseAddress.map { $0 + first * columns }, columns, down, across, first, some, 0, &y, height, width, channels,
         stride, top, left)
     }
     for row in first..<first + some {

@@ -272,11 +272,11 @@ import Testing
           if isStridedGradient {
             rd_winograd_strided_input_gradient(
               m0, m.plane, m.rowStride, map.height, map.width, stride, part.count, high, wide, tiles.lowerBound,
-              tiles.count, y)
+              tiles.count, 0, y)
           } else {
             rd_winograd_output(
               layer.stride, m0, m.plane, m.rowStride, map.height, map.width, stride, part.count, high, wide,
-              tiles.lowerBound, tiles.count, bias, residual, ending.relu ? 1 : 0, y)
+              tiles.lowerBound, tiles.count, bias, residual, ending.relu ? 1 : 0, 0, y)
           }
         }
       }

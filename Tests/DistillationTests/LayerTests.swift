@@ -172,7 +172,7 @@ import Testing
         guard let expected = example.gradientF8?.numbers(Double.self) else { return }
         let gradient = FloatBuffer(output.count)
         try loss.backward(
-          scale: 2, teacher: features(target), student: features(output), into: gradient.pointer)
+          scale: 2, teacher: features(target), student: features(output), adding: false, into: gradient.pointer)
         let values = expected.indices.map {
           gradient.pointer[$0 / example.channels * channels + $0 % example.channels]
         }

@@ -146,6 +146,21 @@ import Testing
     }
   }
 
+  @Test(arguments: shapes + networkShapes(imageSize: 64))
+  func inputGradientsAreAdded(shape: ConvolutionShape) throws {
+    let example = Example(shape, images: 2)
+    let start = randomNumbers(2 * shape.inputCount, seed: 9)
+    for kind in EngineKind.standard {
+      try kind.with(threads: 2) { engine in
+        let gradient = try example.run(.inputGradient, on: engine)
+        let sum = try example.run(.inputGradient, on: engine, addedTo: start)
+        let largest = gradient.reduce(1) { max($0, abs($1)) }
+        let isSum = sum.indices.allSatisfy { abs(sum[$0] - (start[$0] + gradient[$0])) <= 1e-5 * largest }
+        #expect(isSum, "\(kind)")
+      }
+    }
+  }
+
   /// Blocks hold every weight once, whatever the threads and shards, and none is larger than was said.
   @Test(arguments: shapes + networkShapes(imageSize: 32))
   func blocksCoverTheWeights(shape: ConvolutionShape) throws {

@@ -85,9 +85,10 @@ struct Example: CustomStringConvertible {
   /// - Parameter shards: of the weight gradient, counted from the first of the images; their partial sums follow each other. One of all
   ///   images without.
   /// - Parameter channels: of the input gradient; all without.
+  /// - Parameter start: what the input gradient is added to, where it is.
   func run(
     _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil,
-    channels: Int? = nil
+    channels: Int? = nil, addedTo start: [Float]? = nil
   ) throws -> [Float] {
     let range = range ?? 0..<images
     let shards = shards ?? [0..<range.count]
@@ -100,6 +101,7 @@ struct Example: CustomStringConvertible {
       case .weightGradient: shards.count * shape.weightCount
       }
     var result = [Float](repeating: .nan, count: count + margin)
+    if let start { result.replaceSubrange(..<count, with: start) }
     for index in count..<count + margin { result[index] = 7 }
     try x.withUnsafeBufferPointer { x in
       try dy.withUnsafeBufferPointer { dy in
@@ -113,7 +115,7 @@ struct Example: CustomStringConvertible {
             case .inputGradient:
               try engine.inputGradient(
                 shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
-                into: result)
+                adding: start != nil, into: result)
             case .weightGradient:
               let largest = engine.largestBlock(shape)
               // Side by side for all threads.

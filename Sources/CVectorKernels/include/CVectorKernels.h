@@ -47,12 +47,12 @@ void rd_inner_products(const float *u, const float *v, ptrdiff_t count, double *
 // One minus the cosine of u and v at every pixel, along its channels; norms are at least least_norm.
 void rd_pixel_distances(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float *distances);
 
-// factor times the gradient of those distances with respect to v.
-void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor,
+// factor times the gradient of those distances with respect to v, or that added to what dv has.
+void rd_pixel_distance_gradient(const float *u, const float *v, ptrdiff_t pixels, ptrdiff_t channels, float least_norm, float factor, int adding,
                                 float *dv);
 
-// y = a * u + b * v
-void rd_combine(float a, const float *u, float b, const float *v, float *y, ptrdiff_t count);
+// y = a * u + b * v, or that added to y
+void rd_combine(float a, const float *u, float b, const float *v, int adding, float *y, ptrdiff_t count);
 
 // One Adam update (Kingma & Ba 2015, in PyTorch's order of operations).
 void rd_adam(float *parameter, float *first_moment, float *second_moment, const float *gradient, ptrdiff_t count,
@@ -65,13 +65,13 @@ void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t cha
                 ptrdiff_t top, ptrdiff_t left, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows,
                 ptrdiff_t first_column, ptrdiff_t columns, float *patches);
 
-// Writes rows of `columns` values, numbered as above, to the pixels (i * stride + top, j * stride + left) of y, images x height x width x channels.
-void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, float *y,
-                   ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left);
+// Writes rows of `columns` values, numbered as above, to the pixels (or adds them) (i * stride + top, j * stride + left) of y, images x height x width x channels.
+void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, int adding,
+                   float *y, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left);
 
-// The adjoint of whole patches of whole images: dx is overwritten with the sums of the patches that cover each pixel.
+// The adjoint of whole patches of whole images: dx becomes the sums of the patches that cover each pixel, or they are added to it.
 void rd_patches_adjoint(const float *patches, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t stride,
-                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, float *dx);
+                        ptrdiff_t padding, ptrdiff_t out_height, ptrdiff_t out_width, ptrdiff_t images, int adding, float *dx);
 
 // Max pooling 3x3, stride 2, padding 1 of one image.
 void rd_max_pool(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, float *y);
@@ -128,11 +128,11 @@ void rd_winograd_weights(int stride, int pairing, const float *weights, ptrdiff_
 void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride);
-// Some channels of the outputs of tiles from their planes, row by row. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
+// Some channels of the outputs of tiles from their planes, row by row, or those added to y. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
 // does, and the activation follows.
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, float *y);
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y);
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
 // meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
@@ -148,4 +148,4 @@ void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height
                                   ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                                        ptrdiff_t tiles, float *dx);
+                                        ptrdiff_t tiles, int adding, float *dx);
