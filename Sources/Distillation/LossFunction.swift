@@ -71,7 +71,8 @@ package final class LossFunction {
       case .perPixel:
         let pixels = size / channels
         rd_pixel_distance_gradient(
-          u + place, v + place, pixels, channels, Self.leastNorm, 1 / Float(step.batch * pixels), adding, target + place)
+          u + place, v + place, pixels, channels, Self.leastNorm, 1 / Float(step.batch * pixels), adding, target + place
+        )
       }
     }
   }

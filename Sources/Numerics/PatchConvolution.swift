@@ -94,7 +94,8 @@ final class PatchConvolution {
       try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
     }
     try pack(weights, for: products, into: self.weights.pointer)
-    try multiply(products, images: images, columns: channels, x: dy, packed: self.weights.pointer, adding: adding, into: dx)
+    try multiply(
+      products, images: images, columns: channels, x: dy, packed: self.weights.pointer, adding: adding, into: dx)
   }
 
   private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {

@@ -104,9 +104,11 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     if isFiltered(shape) {
-      try winograd.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
+      try winograd.inputGradient(
+        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
     } else {
-      try patches.inputGradient(shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
+      try patches.inputGradient(
+        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
     }
   }
 
