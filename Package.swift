@@ -104,7 +104,7 @@ let package = Package(
       dependencies: [
         "Training", "Scoring", "Distillation", "Network", "Numerics", "CVectorKernels", "Metrics", "Collectives",
         "COpenBLAS",
-        "TensorFiles", "Jobs",
+        "TensorFiles", "FileSystem", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
