@@ -46,3 +46,21 @@ static inline CHDF5_Reason CHDF5_lastReason(void) {
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, CHDF5_takeReason, &reason);
   return reason;
 }
+
+typedef struct {
+  void (*take)(const char *name, void *context);
+  void *context;
+} CHDF5_NameTaker;
+
+static inline herr_t CHDF5_takeName(hid_t group, const char *name, const H5L_info_t *info, void *taker) {
+  (void)group, (void)info;
+  ((CHDF5_NameTaker *)taker)->take(name, ((CHDF5_NameTaker *)taker)->context);
+  return 0;
+}
+
+// Lets `take` have the names of a group's links as they are stored. For any other order HDF5 1.10 makes a table first, of which it frees, where
+// the file is damaged, pointers that it has not set yet.
+static inline herr_t CHDF5_takeNames(hid_t group, void (*take)(const char *name, void *context), void *context) {
+  CHDF5_NameTaker taker = {take, context};
+  return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, CHDF5_takeName, &taker);
+}

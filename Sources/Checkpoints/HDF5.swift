@@ -359,18 +359,19 @@ extension HDF5Group {
 
   /// The names in the group, in the order of their bytes.
   func names() throws -> [String] {
-    var info = H5G_info_t()
-    try check(H5Gget_info(id, &info), nil, "cannot be listed")
-    return try (0..<info.nlinks).map { position in
-      func take(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int) throws -> Int {
-        try check(
-          H5Lget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, position, buffer, size, CHDF5_default()), nil,
-          "cannot be listed")
-      }
-      let length = try take(nil, 0)
-      var bytes = [CChar](repeating: 0, count: length + 1)
-      _ = try take(&bytes, bytes.count)
-      guard let name = String(validating: bytes.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self) else {
+    var names: [[UInt8]] = []
+    let status = withUnsafeMutablePointer(to: &names) { names in
+      CHDF5_takeNames(
+        id,
+        { name, names in
+          guard let name, let names else { return }
+          names.assumingMemoryBound(to: [[UInt8]].self).pointee.append(
+            Array(UnsafeRawBufferPointer(start: name, count: strlen(name))))
+        }, names)
+    }
+    try check(status, nil, "cannot be listed")
+    return try names.sorted { $0.lexicographicallyPrecedes($1) }.map { bytes in
+      guard let name = String(validating: bytes, as: UTF8.self) else {
         throw failure(nil, "has a name that is not UTF-8")
       }
       return name

@@ -73,7 +73,8 @@ public final class Predictor {
     // Where no normal images are known, the threshold is in the middle of the scale.
     let scale = try normals.heatMapScale(options.detector.scales, lowest: 0, highest: max(2 * perPixel, 0))
     pictures = ResultPictures(scale: scale)
-    features = FeatureBuffer(trained.detector.architecture, images: FeatureExtractor.inputsAtATime)
+    features = FeatureBuffer(
+      trained.detector.architecture, images: FeatureExtractor.inputsAtATime(on: trained.extractor.team))
     console.say(threshold.description)
     (threshold.warnings + normals.warnings).forEach { console.warn("\($0)") }
   }

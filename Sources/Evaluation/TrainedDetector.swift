@@ -54,11 +54,12 @@ package final class TrainedDetector {
         let weights = try teacherWeights(of: checkpoint, named: path, given: options.teacher, for: architecture)
         return (
           FeatureExtractor(
-            try Teacher(architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime),
+            try Teacher(
+              architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime(on: team)),
             fit: configuration.fit, grid: configuration.grid, team: team),
           try Detector(
             architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.inputsAtATime, grid: configuration.grid, scales: options.scales,
+            capacity: FeatureExtractor.inputsAtATime(on: team), grid: configuration.grid, scales: options.scales,
             score: options.score)
         )
       }

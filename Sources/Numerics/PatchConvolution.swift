@@ -36,21 +36,28 @@ final class PatchConvolution {
     partials = ShardPartials(team: team)
   }
 
-  func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
+  func reserve(_ shape: ConvolutionShape, images: Int, isTraining: Bool) {
     let pass = (PatchProduct.forward(shape), PatchProduct.inputGradient(shape))
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
     // A rank may have fewer images in the last step of an epoch, and then few places.
-    for product in pass.0 + (shards > 0 ? pass.1 : []) where !product.isPixelwise || isPaired(product.channels) {
+    for product in pass.0 + (isTraining ? pass.1 : []) where !product.isPixelwise || isPaired(product.channels) {
       let places = min(images * product.rowsPerImage, fewPlaces)
       gathered.grow(to: places * words(product.depth, paired: isPaired(product.channels)))
     }
+    for buffer in results { buffer.grow(to: Self.rows * columns) }
+    reserveBlocks()
+    if isTraining { weights.grow(to: max(packedCount(pass.0), packedCount(pass.1))) }
+  }
+
+  private func reserveBlocks() {
     let block = max(Self.rows * Self.stretch, Self.gradientDepth * Self.gradientSide)
     for buffer in patches { buffer.grow(to: block) }
-    for buffer in results { buffer.grow(to: Self.rows * columns) }
     if precision == .bf16 { for buffer in pairs { buffer.grow(to: block / 2) } }
-    guard shards > 0 else { return }
-    weights.grow(to: max(packedCount(pass.0), packedCount(pass.1)))
+  }
+
+  func reserveWeightGradient(_ shape: ConvolutionShape, shards: Int) {
+    reserveBlocks()
     for buffer in panels { buffer.grow(to: Self.gradientDepth * Self.gradientSide) }
     let gradient = Gradient(shape: shape)
     if gradient.isOfManyPixels { partials.reserve(Blocks(gradient, atLeast: 1).largest, shards: shards) }

@@ -54,21 +54,40 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     "vector kernels, \(precision.rawValue), \(instructions)"
   }
 
-  /// Whether a shape goes Winograd's way. It must be a matter of the shape alone, lest an image's bits depend on its company.
+  /// Whether a shape goes Winograd's way to its output, and back to its input's gradient. It must be a matter of the shape alone, lest an
+  /// image's bits depend on its company.
   /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few.
-  private func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    Self.isFiltered(shape, frozen: frozen)
+  private func usesWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
+    Self.mayUseWinograd(shape, frozen: frozen) && !(hasMatrixUnit && shape.stride == 2)
   }
 
-  static func isFiltered(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
+  /// The same of the weights' gradient, whose products are as long as a shard has tiles. Of few tiles they are soon done, and what is left is
+  /// reading and writing many planes of many weights.
+  private func weightGradientUsesWinograd(_ shape: ConvolutionShape) -> Bool {
+    let tiles = WinogradConvolution.tilesPerImage(shape)
+    let isShort = hasMatrixUnit ? tiles <= 4 : shape.stride == 2 && tiles <= 16 && shape.weightCount >= 9 * 512 * 512
+    return usesWinograd(shape) && !isShort
+  }
+
+  /// It multiplies so fast that saving products is worth less than what transforms take.
+  private var hasMatrixUnit: Bool { precision == .bf16 && instructions == .amx }
+
+  static func mayUseWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
     WinogradConvolution.applies(to: shape) && (!frozen || WinogradConvolution.tilesPerImage(shape) >= 16)
   }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
-    if isFiltered(shape, frozen: shards == 0) {
-      winograd.reserve(shape, images: images, shards: shards)
+    let isTraining = shards > 0
+    if usesWinograd(shape, frozen: !isTraining) {
+      winograd.reserve(shape, images: images, isTraining: isTraining)
     } else {
-      patches.reserve(shape, images: images, shards: shards)
+      patches.reserve(shape, images: images, isTraining: isTraining)
+    }
+    guard isTraining else { return }
+    if weightGradientUsesWinograd(shape) {
+      winograd.reserveWeightGradient(shape, images: images, shards: shards)
+    } else {
+      patches.reserveWeightGradient(shape, shards: shards)
     }
   }
 
@@ -76,7 +95,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    if isFiltered(shape) {
+    if usesWinograd(shape) {
       try winograd.forward(shape, images: images, x: x, weights: weights, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, weights: weights, into: y)
@@ -84,7 +103,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
-    try isFiltered(shape, frozen: true)
+    try usesWinograd(shape, frozen: true)
       ? winograd.freeze(weights, of: shape, images: images) : patches.freeze(weights, of: shape)
   }
 
@@ -92,7 +111,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    if isFiltered(shape, frozen: true) {
+    if usesWinograd(shape, frozen: true) {
       try winograd.forward(shape, images: images, x: x, weights: weights, ending: ending, into: y)
     } else {
       try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
@@ -103,7 +122,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
-    if isFiltered(shape) {
+    if usesWinograd(shape) {
       try winograd.inputGradient(
         shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
     } else {
@@ -116,7 +135,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
-    if isFiltered(shape) {
+    if weightGradientUsesWinograd(shape) {
       try winograd.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
     } else {
       try patches.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
@@ -124,6 +143,6 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func largestBlock(_ shape: ConvolutionShape) -> Int {
-    isFiltered(shape) ? winograd.largestBlock(shape) : patches.largestBlock(shape)
+    weightGradientUsesWinograd(shape) ? winograd.largestBlock(shape) : patches.largestBlock(shape)
   }
 }

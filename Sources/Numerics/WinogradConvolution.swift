@@ -87,11 +87,10 @@ final class WinogradConvolution {
   /// Words of a depth of `count`.
   private func words(_ count: Int) -> Int { isPaired ? parts(of: count, size: 2) : count }
 
-  func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
+  func reserve(_ shape: ConvolutionShape, images: Int, isTraining: Bool) {
     let (input, output) = (shape.inputChannels, shape.outputChannels)
     let tiling = Tiling(shape)
     let tiles = images * tiling.perImage
-    let isTraining = shards > 0
     // An input gradient goes the other way.
     let channels = words(isTraining ? max(input, output) : input)
     if areMany(tiles) {
@@ -103,8 +102,11 @@ final class WinogradConvolution {
     shared.grow(to: tiling.room(min(tiles, Self.tiles * max(team.count, 2)) * channels))
     for buffer in second { buffer.grow(to: Self.room(Self.channels * Self.channels)) }
     for buffer in products { buffer.grow(to: tiling.room(Self.tiles * Self.outputsOfBlock(max(input, output)))) }
-    guard isTraining else { return }
-    turned.grow(to: shape.weightCount)
+    if isTraining { turned.grow(to: shape.weightCount) }
+  }
+
+  func reserveWeightGradient(_ shape: ConvolutionShape, images: Int, shards: Int) {
+    let tiling = Tiling(shape)
     let block = weightBlock(shape, shards: shards)
     for buffer in products { buffer.grow(to: Self.room(block.inputs * block.outputs)) }
     if Self.isLarge(shape) {
@@ -113,8 +115,8 @@ final class WinogradConvolution {
       partials.reserve(9 * block.inputs * block.outputs, shards: shards)
     } else {
       let rows = images * tiling.rowsPerImage(precision)
-      shared.grow(to: tiling.room(rows * input))
-      sharedGradients.grow(to: tiling.room(rows * panelColumns(output)))
+      shared.grow(to: tiling.room(rows * shape.inputChannels))
+      sharedGradients.grow(to: tiling.room(rows * panelColumns(shape.outputChannels)))
     }
   }
 

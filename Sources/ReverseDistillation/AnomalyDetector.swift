@@ -49,7 +49,8 @@ public final class AnomalyDetector {
     normals = try KnownNormals(trained, options)
     decision = try normals.requireThreshold(threshold.map(ThresholdChoice.given) ?? .falseAlarmRate(falseAlarmRate))
     features = FeatureBuffer(
-      trained.detector.architecture, images: min(trained.extractor.grid.count, FeatureExtractor.inputsAtATime))
+      trained.detector.architecture,
+      images: min(trained.extractor.grid.count, FeatureExtractor.inputsAtATime(on: trained.extractor.team)))
   }
 
   /// Judges a picture in a file.

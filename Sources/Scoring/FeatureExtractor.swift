@@ -5,8 +5,8 @@ import Numerics
 
 /// Reads pictures, cuts them into the network's inputs, and lets the teacher look at these.
 package final class FeatureExtractor {
-  /// Enough to keep the threads busy, and little memory.
-  package static let inputsAtATime = 8
+  /// Enough inputs to keep the threads busy, and little memory.
+  package static func inputsAtATime(on team: ThreadTeam) -> Int { min(2 * team.count, 8) }
 
   private let teacher: Teacher
   private let fit: ImageFit

@@ -58,7 +58,7 @@ package struct TestImages: Sendable {
   /// - Parameter progress: told how many of them were read, and may stop it.
   /// - Throws: `Failure` that names an image or a mask that cannot be read, and what `progress` throws.
   package func requireReadable(on team: ThreadTeam, progress: (_ done: Int, _ total: Int) throws -> Void) throws {
-    let step = FeatureExtractor.inputsAtATime
+    let step = FeatureExtractor.inputsAtATime(on: team)
     for start in stride(from: own.lowerBound, to: own.upperBound, by: step) {
       let count = min(step, own.upperBound - start)
       try team.run(count) { index, _ in

@@ -61,7 +61,7 @@ package struct TestScoring {
   private func scoreOwnImages(
     _ pixels: PixelStore, _ each: (_ image: Int, _ detection: Detection) throws -> Void
   ) throws -> ([ImageFinding], seconds: Double) {
-    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.inputsAtATime)
+    let features = FeatureBuffer(detector.architecture, images: FeatureExtractor.inputsAtATime(on: extractor.team))
     let atATime = extractor.picturesAtATime
     let (own, team) = (images.own, extractor.team)
     var findings: [ImageFinding] = []

@@ -24,7 +24,7 @@ extension Trainer {
     let (extractor, atATime) = (rank.extractor, rank.extractor.picturesAtATime)
     let findings: [NormalFinding] = try communicator.agree {
       let detector = try rank.detector()
-      let features = FeatureBuffer(architecture, images: FeatureExtractor.inputsAtATime)
+      let features = FeatureBuffer(architecture, images: FeatureExtractor.inputsAtATime(on: extractor.team))
       return try stride(from: 0, to: own.count, by: atATime).flatMap { start in
         try stopIfAsked()
         let images = Array(own[start..<min(start + atATime, own.count)])

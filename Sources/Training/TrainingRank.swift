@@ -51,7 +51,8 @@ struct TrainingRank {
     extractor = try memory.teacher.counting {
       FeatureExtractor(
         try Teacher(
-          architecture, weights: inputs.teacher, engine: engine, capacity: min(FeatureExtractor.inputsAtATime, images)),
+          architecture, weights: inputs.teacher, engine: engine,
+          capacity: min(FeatureExtractor.inputsAtATime(on: team), images)),
         fit: configuration.fit, grid: configuration.grid, team: team)
     }
     features = memory.features.counting { FeatureBuffer(architecture, images: capacity) }
@@ -60,7 +61,8 @@ struct TrainingRank {
   /// What scores images with the present student.
   func detector() throws -> Detector {
     try Detector(
-      extractor.architecture, student: student.tensors, engine: engine, capacity: FeatureExtractor.inputsAtATime,
+      extractor.architecture, student: student.tensors, engine: engine,
+      capacity: FeatureExtractor.inputsAtATime(on: extractor.team),
       grid: extractor.grid)
   }
 }

@@ -48,7 +48,7 @@ final class StepBenchmark {
     try student.initialize(seed: 1)
     teacher = try Teacher(
       architecture, weights: TeacherWeights(randomWithSeed: 1, for: architecture), engine: engine,
-      capacity: min(FeatureExtractor.inputsAtATime, max(capacity, 1)))
+      capacity: min(FeatureExtractor.inputsAtATime(on: team), max(capacity, 1)))
     pixels = randomBuffer(capacity * architecture.teacherStem.shape.inputCount)
     features = FeatureBuffer(architecture, images: capacity)
     guard keepsFeatures else { return }

@@ -82,7 +82,7 @@ final class Rehearsal {
   private func scoringMemory() throws -> Int {
     let account = MemoryAccount()
     let buffers = try account.counting {
-      (try rank.detector(), FeatureBuffer(inputs.architecture, images: FeatureExtractor.inputsAtATime))
+      (try rank.detector(), FeatureBuffer(inputs.architecture, images: FeatureExtractor.inputsAtATime(on: team)))
     }
     let pixels = configuration.grid.side * configuration.grid.side
     let maps = rank.extractor.picturesAtATime * pixels * MemoryLayout<Float>.stride
