@@ -48,7 +48,8 @@ let package = Package(
     .target(
       name: "Jobs",
       dependencies: [
-        "CMalloc", "COpenMPI", "CHDF5", "COpenBLAS", "Collectives", "Numerics", "FileSystem", "Diagnostics",
+        "CMalloc", "COpenMPI", "CHDF5", "COpenBLAS", "CImageCodecs", "CZlib", "CCrypto", "Collectives", "Numerics",
+        "FileSystem", "Diagnostics",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // What training and evaluation have in common.
@@ -104,7 +105,7 @@ let package = Package(
       dependencies: [
         "Training", "Scoring", "Distillation", "Network", "Numerics", "CVectorKernels", "Metrics", "Collectives",
         "COpenBLAS",
-        "TensorFiles", "Jobs",
+        "TensorFiles", "FileSystem", "Jobs",
         "Diagnostics", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -159,7 +160,7 @@ let package = Package(
       name: "ParallelTests",
       dependencies: [
         "Evaluation", "Metrics", "Checkpoints", "Collectives", "Jobs", "Diagnostics", "Distillation", "Imagery",
-        "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench", "fuzz-probe",
+        "Numerics", "TensorFiles", "TestSupport", "rd-train", "rd-eval", "rd-data", "rd-bench", "fuzz-probe",
         "score-image", "ReverseDistillation",
       ]),
   ],

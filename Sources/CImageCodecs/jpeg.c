@@ -137,3 +137,7 @@ int image_codec_encode_jpeg(
   jpeg->count = count;
   return 1;
 }
+
+#define TEXT(tokens) #tokens
+#define EXPANDED_TEXT(macro) TEXT(macro)
+const char *image_codec_jpeg_version(void) { return EXPANDED_TEXT(LIBJPEG_TURBO_VERSION); }

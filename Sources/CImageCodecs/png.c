@@ -136,3 +136,5 @@ int image_codec_encode_png(
   buffer->count = job.count;
   return 1;
 }
+
+const char *image_codec_png_version(void) { return png_get_libpng_ver(NULL); }

@@ -167,3 +167,5 @@ int image_codec_decode_tiff(const uint8_t *bytes, size_t count, image_codec_rast
   memset(raster, 0, sizeof *raster);
   return 0;
 }
+
+const char *image_codec_tiff_version(void) { return TIFFGetVersion(); }

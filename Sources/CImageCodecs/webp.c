@@ -33,3 +33,5 @@ int image_codec_decode_webp(const uint8_t *bytes, size_t count, image_codec_rast
       : WebPDecodeRGBInto(bytes, count, raster->pixels, row_bytes * raster->height, (int)row_bytes);
   return decoded ? 1 : refuse(raster, error, "the pixels are damaged");
 }
+
+int image_codec_webp_version(void) { return WebPGetDecoderVersion(); }

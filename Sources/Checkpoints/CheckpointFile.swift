@@ -52,18 +52,7 @@ public final class CheckpointFile: Sendable {
 
   /// The SHA-256 of the file, as 64 hexadecimal digits.
   /// - Throws: ``Failure`` with code `inputOutput`.
-  public func sha256() throws -> String {
-    var hash = SHA256()
-    let size = try file.size()
-    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: min(max(size, 1), 1 << 20), alignment: 1)
-    defer { piece.deallocate() }
-    for start in stride(from: 0, to: size, by: piece.count) {
-      let part = UnsafeMutableRawBufferPointer(rebasing: piece[..<min(piece.count, size - start)])
-      try file.readAll(into: part, at: start)
-      hash.update(UnsafeRawBufferPointer(part))
-    }
-    return hash.hexDigest()
-  }
+  public func sha256() throws -> String { try file.sha256() }
 
   /// Writes the same bytes to another file, which is empty.
   /// - Throws: ``Failure`` with code `inputOutput`.

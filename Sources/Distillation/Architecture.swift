@@ -111,32 +111,44 @@ public struct Architecture: Sendable {
   public func decoderStage(_ stage: Int) -> [BlockDescription] {
     stageOfBlocks(
       "decoder.layer\(stage)", inputChannels: channels(ofScale: 5 - stage), planes: backbone.planes[3 - stage],
-      blocks: backbone.stageBlocks[stage - 1], side: side(ofScale: 5 - stage), change: .double, ending: backbone.rebuilt
+      blocks: backbone.stageBlocks[stage - 1], side: side(ofScale: 5 - stage), change: .double,
+      lastActivation: backbone.rebuilt
     )
   }
 
   // MARK: Residual stages
 
-  private enum Resolution { case none, halve, double }
+  private enum Resolution {
+    case none, halve, double
+
+    func side(from side: Int) -> Int {
+      switch self {
+      case .none: side
+      case .halve: side / 2
+      case .double: 2 * side
+      }
+    }
+  }
 
   private func stageOfBlocks(
     _ name: String, inputChannels: Int, planes: Int, blocks: Int, side: Int, change: Resolution,
-    ending: Activation = .relu
+    lastActivation: Activation = .relu
   ) -> [BlockDescription] {
     let outputChannels = planes * backbone.expansion
-    let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
+    let newSide = change.side(from: side)
     return (0..<blocks).map {
       block(
         "\(name).\($0)", inputChannels: $0 == 0 ? inputChannels : outputChannels, planes: planes,
-        side: $0 == 0 ? side : newSide, change: $0 == 0 ? change : .none, ending: $0 == blocks - 1 ? ending : .relu)
+        side: $0 == 0 ? side : newSide, change: $0 == 0 ? change : .none,
+        activation: $0 == blocks - 1 ? lastActivation : .relu)
     }
   }
 
   private func block(
-    _ name: String, inputChannels: Int, planes: Int, side: Int, change: Resolution, ending: Activation
+    _ name: String, inputChannels: Int, planes: Int, side: Int, change: Resolution, activation: Activation
   ) -> BlockDescription {
     let outputChannels = planes * backbone.expansion
-    let newSide = change == .halve ? side / 2 : change == .double ? side * 2 : side
+    let newSide = change.side(from: side)
     /// The convolution of a block that changes the resolution, where the block does.
     func changing(_ input: Int, _ output: Int, kernel: Int) -> ConvolutionShape {
       change == .double
@@ -150,12 +162,12 @@ public struct Architecture: Sendable {
       units = [
         unit("\(name).conv1", "\(name).bn1", convolution(inputChannels, width, kernel: 1, side: side)),
         unit("\(name).conv2", "\(name).bn2", changing(width, width, kernel: 3)),
-        unit("\(name).conv3", "\(name).bn3", convolution(width, outputChannels, kernel: 1, side: newSide), ending),
+        unit("\(name).conv3", "\(name).bn3", convolution(width, outputChannels, kernel: 1, side: newSide), activation),
       ]
     } else {
       units = [
         unit("\(name).conv1", "\(name).bn1", changing(inputChannels, planes, kernel: 3)),
-        unit("\(name).conv2", "\(name).bn2", convolution(planes, planes, kernel: 3, side: newSide), ending),
+        unit("\(name).conv2", "\(name).bn2", convolution(planes, planes, kernel: 3, side: newSide), activation),
       ]
     }
     let skipName = change == .double ? "upsample" : "downsample"

@@ -40,9 +40,7 @@ public final class Evaluator {
     self.trained = trained
     normals = try communicator.agree { try KnownNormals(trained, options.detector) }
     let entries = try communicator.agree { try options.dataSet.test(category: options.category) }
-    let names = SHA256.hexDigest(of: entries.map(\.image.relativePath).joined(separator: "\n").utf8)
-    try communicator.compareAcrossRanks(names, what: "the test images")
-    images = TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
+    images = try TestImages(entries, side: trained.side, fit: trained.fit, over: communicator)
     var pictureNames = PictureNames()
     self.pictureNames = entries.map { entry in
       let name = entry.image.relativePath.split(separator: "/").last ?? ""

@@ -87,15 +87,14 @@ public enum PredictionFormat: String, CaseIterable, Sendable {
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       return String(decoding: try encoder.encode(prediction), as: UTF8.self) + "\n"
     case .csv:
-      let region = prediction.regions.first.map {
-        [$0.x, $0.y, $0.width, $0.height, $0.area].map(String.init) + ["\($0.peak)"]
-          + [$0.peakX, $0.peakY].map(String.init)
-      }
-      let fields =
-        [csvField(prediction.path), prediction.verdict?.rawValue ?? "unreadable"]
-        + [prediction.score, prediction.pValue].map { $0.map { "\($0)" } ?? "" }
-        + [prediction.verdict.map { _ in "\(prediction.regions.count)" } ?? ""]
-        + (region ?? [String](repeating: "", count: 8)) + [csvField(prediction.overlay ?? "")]
+      func written(_ value: (some CustomStringConvertible)?) -> String { value?.description ?? "" }
+      let region = prediction.regions.first
+      let count = prediction.verdict.map { _ in prediction.regions.count }
+      var fields = [csvField(prediction.path), prediction.verdict?.rawValue ?? "unreadable"]
+      fields += [written(prediction.score), written(prediction.pValue), written(count)]
+      fields += [written(region?.x), written(region?.y), written(region?.width), written(region?.height)]
+      fields += [written(region?.area), written(region?.peak), written(region?.peakX), written(region?.peakY)]
+      fields.append(csvField(prediction.overlay ?? ""))
       return fields.joined(separator: ",") + "\n"
     }
   }

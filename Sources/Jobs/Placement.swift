@@ -38,12 +38,16 @@ package struct Placement: Sendable {
   private static var memoryLeftToGroup: Int? {
     // Version 2 has one hierarchy, written as "0::/path"; version 1 one for memory alone, as "5:memory:/path".
     guard let text = try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8) else { return nil }
-    let places: [(root: String, limit: String, usage: String, path: String)] = text.split(separator: "\n").compactMap {
+    let places: [(root: String, limit: String, usage: String, cache: String, path: String)] = text.split(
+      separator: "\n"
+    ).compactMap {
       let parts = $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 3 else { return nil }
-      if parts[0] == "0" { return ("/sys/fs/cgroup", "memory.max", "memory.current", parts[2]) }
+      if parts[0] == "0" { return ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file", parts[2]) }
       guard parts[1].split(separator: ",").contains("memory") else { return nil }
-      return ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", parts[2])
+      return (
+        "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", parts[2]
+      )
     }
     return places.flatMap { place in
       let names = place.path.split(separator: "/").map(String.init)
@@ -51,7 +55,9 @@ package struct Placement: Sendable {
         let folder = ([place.root] + names.prefix(depth)).joined(separator: "/")
         guard let limit = number(in: "\(folder)/\(place.limit)"), let usage = number(in: "\(folder)/\(place.usage)")
         else { return nil }
-        return max(limit - usage, 0)
+        // Files that were read count as usage, and are given up where memory is short.
+        let cache = kernelValue(of: place.cache, in: "\(folder)/memory.stat").flatMap(Int.init) ?? 0
+        return max(limit - usage + cache, 0)
       }
     }.min()
   }

@@ -1,15 +1,26 @@
+import CCrypto
 import CHDF5
+import CImageCodecs
 import COpenBLAS
 import COpenMPI
+import CZlib
+import Diagnostics
 import Numerics
 
-/// What a tool stands on, as `--version` says it: the processor's instructions that it uses, and the libraries that it is linked with.
-public var platformText: String {
+/// What `--version` prints: the tool, its version, the processor's instructions that it uses, and the libraries that it is linked with.
+public func versionReport(tool: String) -> String {
   """
+  \(versionText(tool: tool))
   processor: \(Instructions.best)
   MPI: \(mpiVersion)
   HDF5: \(hdf5Version)
   OpenBLAS: \(openBLASVersion)
+  libpng: \(String(cString: image_codec_png_version()))
+  libjpeg-turbo: \(String(cString: image_codec_jpeg_version())) (when built)
+  libtiff: \(tiffVersion)
+  libwebp: \(webPVersion)
+  zlib: \(String(cString: zlibVersion()))
+  OpenSSL: \(String(cString: OpenSSL_version(OPENSSL_VERSION_STRING)))
   """
 }
 
@@ -34,4 +45,15 @@ private var hdf5Version: String {
 private var openBLASVersion: String {
   let text = String(cString: openblas_get_config())
   return text.hasPrefix("OpenBLAS ") ? String(text.dropFirst(9)) : text
+}
+
+/// libtiff says "LIBTIFF, Version 4.5.0", and whose it is on further lines.
+private var tiffVersion: String {
+  let line = String(cString: image_codec_tiff_version()).prefix { $0 != "\n" }
+  return String(line.split(separator: " ").last ?? line)
+}
+
+private var webPVersion: String {
+  let version = image_codec_webp_version()
+  return "\(version >> 16).\(version >> 8 & 255).\(version & 255)"
 }

@@ -13,10 +13,10 @@ package enum ProcessMemory {
   }
 }
 
-/// A line of a file of the kernel's, behind its name and colon.
+/// A line of a file of the kernel's, behind its name and a colon or blank.
 func kernelValue(of name: String, in file: String) -> String? {
   guard let text = try? String(contentsOfFile: file, encoding: .utf8),
-    let line = text.split(separator: "\n").first(where: { $0.hasPrefix("\(name):") })
+    let line = text.split(separator: "\n").first(where: { $0.hasPrefix("\(name):") || $0.hasPrefix("\(name) ") })
   else { return nil }
   return line.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces)
 }

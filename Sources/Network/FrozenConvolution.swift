@@ -53,11 +53,11 @@ public final class FrozenConvolution: ConvolutionUnit {
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
     let dense = stride == channels ? y : scratch(images)
-    let ending = Ending(bias: bias.pointer, residual: residual, activation: activation)
+    let epilogue = Epilogue(bias: bias.pointer, residual: residual, activation: activation)
     if shape.isDepthwise {
-      try engine.team.depthwise(shape, images: images, x: x, weights: weights.plain, ending: ending, into: dense)
+      try engine.team.depthwise(shape, images: images, x: x, weights: weights.plain, epilogue: epilogue, into: dense)
     } else {
-      try engine.forward(shape, images: images, x: x, weights: weights, ending: ending, into: dense)
+      try engine.forward(shape, images: images, x: x, weights: weights, epilogue: epilogue, into: dense)
     }
     guard stride > channels else { return }
     let parts = engine.team.count

@@ -1,5 +1,3 @@
-import CVectorKernels
-
 /// Computes the three passes of a convolution on the threads of a rank.
 ///
 /// ``VectorEngine`` is the fast one, ``MatrixProductEngine`` on OpenBLAS the plain one that it is compared with. In both an image's result depends on that image alone, not on its company, nor on the number of threads: so a rank's bits do not depend on how
@@ -24,7 +22,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
 
   /// Computes y with frozen weights, and what follows the convolution.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Computes dx, the gradient of x, from dy, the gradient of y.
@@ -73,73 +71,5 @@ enum WeightForm {
   case transformed
 }
 
-/// What a convolution's output goes through at the end.
-public enum Activation: Sendable {
-  case linear
-  case relu
-  /// min(ReLU(y), 6)
-  case relu6
-
-  var code: Int32 {
-    switch self {
-    case .linear: Int32(RD_LINEAR)
-    case .relu: Int32(RD_RELU)
-    case .relu6: Int32(RD_RELU6)
-    }
-  }
-}
-
-/// What follows a convolution with frozen weights: a bias is added, a residual where there is one, and the activation comes last.
-public struct Ending {
-  let bias: UnsafePointer<Float>
-  /// Lies as the output does.
-  let residual: UnsafePointer<Float>?
-  let activation: Activation
-
-  public init(bias: UnsafePointer<Float>, residual: UnsafePointer<Float>?, activation: Activation) {
-    self.bias = bias
-    self.residual = residual
-    self.activation = activation
-  }
-
-  /// Finishes some pixels and channels of y.
-  func finish(
-    _ y: UnsafeMutablePointer<Float>, stride: Int, pixels: Range<Int>, channels: Range<Int>, outputChannels: Int
-  ) {
-    rd_add_bias(
-      y, stride, bias + channels.lowerBound,
-      residual.map { $0 + pixels.lowerBound * outputChannels + channels.lowerBound }, outputChannels, activation.code,
-      pixels.count, channels.count)
-  }
-}
-
-extension ConvolutionEngine {
-  public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
-    FrozenWeights(plain: weights)
-  }
-
-  public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
-    into y: UnsafeMutablePointer<Float>
-  ) throws {
-    try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
-    let channels = shape.outputChannels
-    try team.run(team.count) { part, _ in
-      let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
-      ending.finish(
-        y + pixels.lowerBound * channels, stride: channels, pixels: pixels, channels: 0..<channels,
-        outputChannels: channels)
-    }
-  }
-}
-
 /// Gives one shard's partial sum of a block, densely: in `room`, or where it is.
 public typealias ShardPartial = (_ shard: Int, _ room: UnsafeMutablePointer<Float>) throws -> UnsafePointer<Float>
-
-/// Part `part` of `0 ..< count` in `parts` nearly equal ranges.
-public func evenRange(_ part: Int, of parts: Int, count: Int) -> Range<Int> {
-  count * part / parts..<count * (part + 1) / parts
-}
-
-/// How many parts of at most `size` make up `count`.
-func parts(of count: Int, size: Int) -> Int { (count + size - 1) / size }

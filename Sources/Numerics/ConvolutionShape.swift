@@ -3,7 +3,7 @@
 /// Weights are `[kernel][kernel][input channel][output channel]`; those of a transposed convolution
 /// `[input channel][kernel][kernel][output channel]`, with `y[s*i+u][s*j+v][o] = sum over c of x[i][j][c] * w[c][u][v][o]`. Both are one
 /// matrix that a matrix of patches, or of pixels, is multiplied by. Those of a depthwise convolution, which no engine multiplies
-/// (``ThreadTeam/depthwise(_:images:x:weights:ending:into:)``), are `[kernel][kernel][channel]`.
+/// (``ThreadTeam/depthwise(_:images:x:weights:epilogue:into:)``), are `[kernel][kernel][channel]`.
 public struct ConvolutionShape: Hashable, Sendable {
   public let inputChannels: Int
   public let outputChannels: Int

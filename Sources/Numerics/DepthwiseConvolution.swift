@@ -4,7 +4,7 @@ extension ThreadTeam {
   /// A depthwise convolution with frozen weights, and what follows it. In single precision always: memory bounds it, not arithmetic.
   /// - Parameter weights: `[kernel][kernel][channel]`
   public func depthwise(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, ending: Ending,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     let (width, channels) = (shape.outputWidth, shape.outputChannels)
@@ -15,7 +15,7 @@ extension ThreadTeam {
         x + image * shape.inputCount, shape.inputHeight, shape.inputWidth, channels, weights, shape.kernel,
         shape.stride,
         shape.padding, width, first, 1, target)
-      ending.finish(
+      epilogue.finish(
         target, stride: channels, pixels: row * width..<(row + 1) * width, channels: 0..<channels,
         outputChannels: channels)
     }

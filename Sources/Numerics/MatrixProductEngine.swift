@@ -38,6 +38,24 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     }
   }
 
+  public func freeze(_ weights: [Float], of shape: ConvolutionShape, images: Int) throws -> FrozenWeights {
+    FrozenWeights(plain: weights)
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
+    into y: UnsafeMutablePointer<Float>
+  ) throws {
+    try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
+    let channels = shape.outputChannels
+    try team.run(team.count) { part, _ in
+      let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
+      epilogue.finish(
+        y + pixels.lowerBound * channels, stride: channels, pixels: pixels, channels: 0..<channels,
+        outputChannels: channels)
+    }
+  }
+
   public func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>

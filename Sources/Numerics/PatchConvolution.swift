@@ -86,9 +86,9 @@ final class PatchConvolution {
   /// - Parameter packed: as ``freeze(_:of:)`` made them.
   func forward(
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    ending: Ending, into y: UnsafeMutablePointer<Float>
+    epilogue: Epilogue, into y: UnsafeMutablePointer<Float>
   ) throws {
-    try multiply(pass(shape).forward, images: images, x: x, packed: packed, ending: ending, into: y)
+    try multiply(pass(shape).forward, images: images, x: x, packed: packed, epilogue: epilogue, into: y)
   }
 
   func inputGradient(
@@ -149,7 +149,7 @@ final class PatchConvolution {
 
   private func multiply(
     _ products: [PatchProduct], images: Int, columns: Int? = nil, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
-    ending: Ending? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>
+    epilogue: Epilogue? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
     for product in products {
@@ -163,13 +163,13 @@ final class PatchConvolution {
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
             columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
-            packed: start, ending: ending, adding: adding, thread: thread, into: y)
+            packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
             product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
-            isGathered: false, packed: start, ending: ending, adding: adding, thread: thread, into: y)
+            isGathered: false, packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y)
         }
       }
       start += packedCount(product)
@@ -236,7 +236,7 @@ final class PatchConvolution {
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
-    packed: UnsafePointer<Float>, ending: Ending?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>
+    packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
@@ -274,10 +274,10 @@ final class PatchConvolution {
       }
     }
     if product.isDense {
-      ending?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
+      epilogue?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
     } else {
       // What is upsampled here has no residual.
-      ending?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
+      epilogue?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
       rd_place_rows(
         target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, adding ? 1 : 0,
         y + columns.lowerBound,

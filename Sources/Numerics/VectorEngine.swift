@@ -1,35 +1,3 @@
-import CVectorKernels
-
-/// What a convolution's factors are rounded to. Sums are in single precision in either case.
-public enum Precision: String, CaseIterable, Sendable {
-  case fp32
-  /// Eight bits of mantissa: faster where the processor multiplies them at more than single precision's rate (AMX, or AMD's AVX512_BF16).
-  case bf16
-}
-
-/// The processor's instructions that products are computed with. Those of 256 and 512 bits give the same bits, but for the last
-/// two in bf16.
-public enum Instructions: Int, CaseIterable, Comparable, CustomStringConvertible, Sendable {
-  case portable, avx2, avx512, avx512WithBF16, amx
-
-  /// The most that the processor has.
-  public static var best: Instructions { Instructions(rawValue: Int(rd_best_instructions())) ?? .portable }
-
-  public static func < (left: Instructions, right: Instructions) -> Bool { left.rawValue < right.rawValue }
-
-  public var description: String {
-    switch self {
-    case .portable: "portable instructions"
-    case .avx2: "AVX2"
-    case .avx512: "AVX-512"
-    case .avx512WithBF16: "AVX-512 with bf16"
-    case .amx: "AVX-512, and AMX for bf16"
-    }
-  }
-
-  var code: Int32 { Int32(rawValue) }
-}
-
 /// Convolutions by this project's own kernels: 3x3 ones by Winograd's minimal filtering where that is faster, the others as products of patches; in
 /// either case with factors of the precision asked for.
 ///
@@ -108,13 +76,13 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if usesWinograd(shape, frozen: true) {
-      try winograd.forward(shape, images: images, x: x, weights: weights, ending: ending, into: y)
+      try winograd.forward(shape, images: images, x: x, weights: weights, epilogue: epilogue, into: y)
     } else {
-      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, ending: ending, into: y)
+      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, epilogue: epilogue, into: y)
     }
   }
 

@@ -184,11 +184,11 @@ final class WinogradConvolution {
   }
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, ending: Ending,
+    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, ending: ending), x: x,
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, epilogue: epilogue), x: x,
       weights: Weights(start: weights.buffer.pointer, form: weights.form), into: y)
   }
 
@@ -242,7 +242,7 @@ final class WinogradConvolution {
     let tiles: Int
     private let isPaired: Bool
     private let isStridedGradient: Bool
-    private let ending: Ending?
+    private let epilogue: Epilogue?
     private let isAdded: Bool
 
     var input: Int { source.channels }
@@ -252,7 +252,7 @@ final class WinogradConvolution {
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
       outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, isAdded: Bool = false,
-      ending: Ending? = nil
+      epilogue: Epilogue? = nil
     ) {
       self.source = source
       self.target = target
@@ -261,7 +261,7 @@ final class WinogradConvolution {
       tiles = images * tiling.perImage
       self.isPaired = isPaired
       isStridedGradient = isGradient && shape.stride == 2
-      self.ending = ending
+      self.epilogue = epilogue
       self.isAdded = isAdded
     }
 
@@ -298,8 +298,8 @@ final class WinogradConvolution {
       } else {
         rd_winograd_output(
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
-          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, ending.map { $0.bias + channels.lowerBound },
-          ending?.residual.map { $0 + channels.lowerBound }, (ending?.activation ?? .linear).code,
+          tiling.high, tiling.wide, tiles.lowerBound, tiles.count, epilogue.map { $0.bias + channels.lowerBound },
+          epilogue?.residual.map { $0 + channels.lowerBound }, (epilogue?.activation ?? .linear).code,
           isAdded ? 1 : 0, y + channels.lowerBound)
       }
     }

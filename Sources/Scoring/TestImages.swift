@@ -17,7 +17,10 @@ package struct TestImages: Sendable {
   package let side: Int
   private let fit: ImageFit
 
-  package init(_ entries: [TestEntry], side: Int, fit: ImageFit, over communicator: any Communicator) {
+  /// Collective.
+  /// - Throws: `Failure(.badData)` where not all ranks see the same pictures.
+  package init(_ entries: [TestEntry], side: Int, fit: ImageFit, over communicator: any Communicator) throws {
+    try communicator.compareAcrossRanks(entries.map(\.image).fingerprint, what: "the test images (names and sizes)")
     self.entries = entries
     self.side = side
     self.fit = fit

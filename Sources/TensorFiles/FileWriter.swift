@@ -27,6 +27,6 @@ extension LazyTensor {
   package var byteCount: Int { 4 * shape.reduce(1, *) }
 }
 
-func littleEndian<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+package func littleEndian<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
   withUnsafeBytes(of: number.littleEndian) { Array($0) }
 }

@@ -47,7 +47,7 @@ struct Provenance {
     encoder.dateEncodingStrategy = .iso8601
     let before = isFile(path) ? try readFile(path) : []
     do {
-      try writeFile(path, bytes: before + encoder.encode(line) + [UInt8(ascii: "\n")])
+      try writeFile(path, bytes: before + [UInt8](encoder.encode(line)) + [UInt8(ascii: "\n")])
     } catch let error as EncodingError {
       throw Failure(.internalError, "\(path): \(error)")
     }

@@ -15,12 +15,11 @@ extension ImageManifest {
     resuming run: RunFolder, _ resume: TrainingConfiguration.Resume, over communicator: any Communicator,
     console: Console?
   ) throws -> ImageManifest {
-    let recorded = try communicator.agree {
-      communicator.rank == 0 && resume == .automatic && run.hasCheckpoints && isFile(run.skipped)
-        ? try readFile(run.skipped) : []
-    }
-    let lines = try communicator.allGather(recorded)[0]
-    if !lines.isEmpty {
+    // A list of none is a list too.
+    let isRecorded = communicator.rank == 0 && resume == .automatic && run.hasCheckpoints && isFile(run.skipped)
+    if try communicator.allGather(values: [isRecorded])[0] {
+      let recorded = try communicator.agree { communicator.rank == 0 ? try readFile(run.skipped) : [] }
+      let lines = try communicator.allGather(recorded)[0]
       return try communicator.agree { without(try [UnreadableImage](lines: lines, file: run.skipped)) }
     }
     let own = evenRange(communicator.rank, of: communicator.size, count: images.count)

@@ -124,8 +124,15 @@ private func prepare(
     try run.make()
     guard let start else { return nil }
     let step = start.record.step
-    if !isFile("\(run.checkpoints)/\(CheckpointStore.name(ofStep: step))") { try store.commit(copyOf: start) }
-    return try run.setAside(after: step)
+    let own = "\(run.checkpoints)/\(CheckpointStore.name(ofStep: step))"
+    var place: String?
+    if isFile(own) {
+      // It may be damaged, or another run's.
+      if try OpenFile(reading: own).sha256() == start.sha256() { return try run.setAside(after: step) }
+      place = try run.setAside(after: step - 1)
+    }
+    try store.commit(copyOf: start)
+    return try place ?? run.setAside(after: step)
   }
 }
 

@@ -126,17 +126,16 @@ public final class Trainer {
 
   private func trainToTheEnd(_ log: EventLog?) throws {
     let features = rank.features
-    var clock = StepClock(communicator)
     var shuffled = ShuffledShards(order, shards: shards)
 
     var isEarly = try evaluateIfDue(log)
     while step < stepCount, !isEarly {
       communicator.enter(step: step + 1)
-      clock.start()
+      var clock = WorkClock(communicator)
       trace?.beginStep()
       let images = shuffled.images(ofStep: step)
       try load(images.flatMap { $0 }, into: features)
-      clock.inputEnds()
+      let input = clock.lap()
       trace?.end("input")
 
       student.step.begin(imagesPerShard: images.map(\.count), batch: order.batch(ofStep: step))
@@ -149,8 +148,11 @@ public final class Trainer {
       } catch let found as NonFiniteNumbers {
         throw try failure(found, images: images.flatMap { $0 })
       }
-      let event = clock.event(
-        step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: losses[step - 1], batch: student.step.batch)
+      let compute = clock.lap()
+      let event = StepEvent(
+        step: step, epoch: (step - 1) / order.stepsPerEpoch + 1, loss: losses[step - 1],
+        imagesPerSecond: Double(student.step.batch) / clock.elapsed.seconds, computeSeconds: compute.seconds,
+        communicationSeconds: clock.communication.seconds, inputSeconds: input.seconds)
       console.progress(step, of: stepCount, describe(event))
       metrics?.update(event, isLast: step == stepCount)
       reserve.note(step: clock.elapsed)
@@ -304,34 +306,5 @@ private struct ShuffledShards {
       images = shards.map { order.order(ofShard: $0, epoch: epoch) }
     }
     return zip(shards, images).map { shard, images in Array(images[order.places(ofStep: step, shard: shard)]) }
-  }
-}
-
-/// Measures where the time of a step goes.
-private struct StepClock {
-  private let communicator: TimedCommunicator
-  private var began = ContinuousClock.now
-  private var communicationBefore = Duration.zero
-  private var input = Duration.zero
-
-  init(_ communicator: TimedCommunicator) { self.communicator = communicator }
-
-  mutating func start() {
-    began = .now
-    communicationBefore = communicator.time
-  }
-
-  mutating func inputEnds() { input = .now - began }
-
-  /// Since the step's start.
-  var elapsed: Duration { .now - began }
-
-  func event(step: Int, epoch: Int, loss: Double, batch: Int) -> StepEvent {
-    let total = elapsed
-    let communication = communicator.time - communicationBefore
-    return StepEvent(
-      step: step, epoch: epoch, loss: loss, imagesPerSecond: Double(batch) / total.seconds,
-      computeSeconds: (total - input - communication).seconds, communicationSeconds: communication.seconds,
-      inputSeconds: input.seconds)
   }
 }

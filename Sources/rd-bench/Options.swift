@@ -1,8 +1,8 @@
 import ArgumentParser
 import Collectives
 import Distillation
+import FileSystem
 import Numerics
-import Foundation
 import Jobs
 import Training
 
@@ -32,7 +32,7 @@ struct CommonOptions: ParsableArguments {
   /// Prints the table, and writes the file where one is wanted.
   func publish(_ report: Report) throws {
     print(report.table)
-    if let json { try report.json.write(to: URL(fileURLWithPath: json)) }
+    if let json { try writeFile(json, bytes: Array(report.json)) }
   }
 }
 

@@ -12,7 +12,7 @@ struct RDBench: ParsableCommand {
     abstract: "Measures how fast training and inference are here, and how near to what the machine can do.",
     discussion:
       "Weights and images are random. docs/benchmarks.md says what the rows mean; scripts/bench runs everything.",
-    version: versionText(tool: "rd-bench"),
+    version: versionReport(tool: "rd-bench"),
     subcommands: [Peak.self, Layers.self, Step.self, Inference.self, TestSetMetrics.self])
 }
 

@@ -121,32 +121,21 @@ private struct SplitClock {
   }
 
   private let communicator: TimedCommunicator
-  private var began = ContinuousClock.now
-  private var last = ContinuousClock.now
-  private var communicationBegan = Duration.zero
-  private var communicationLast = Duration.zero
+  private var clock: WorkClock
   private(set) var samples: [Part: [Double]] = [:]
   private(set) var totals: [Double] = []
 
-  init(_ communicator: TimedCommunicator) { self.communicator = communicator }
-
-  mutating func start() {
-    began = .now
-    last = began
-    communicationBegan = communicator.time
-    communicationLast = communicationBegan
+  init(_ communicator: TimedCommunicator) {
+    self.communicator = communicator
+    clock = WorkClock(communicator)
   }
 
-  mutating func end(_ part: Part) {
-    let (now, communication) = (ContinuousClock.now, communicator.time)
-    samples[part, default: []].append((now - last - (communication - communicationLast)).seconds)
-    (last, communicationLast) = (now, communication)
-  }
+  mutating func start() { clock = WorkClock(communicator) }
+
+  mutating func end(_ part: Part) { samples[part, default: []].append(clock.lap().seconds) }
 
   mutating func stop() {
-    if communicator.size > 1 {
-      samples[.reduction, default: []].append((communicationLast - communicationBegan).seconds)
-    }
-    totals.append((last - began).seconds)
+    if communicator.size > 1 { samples[.reduction, default: []].append(clock.communication.seconds) }
+    totals.append(clock.elapsed.seconds)
   }
 }

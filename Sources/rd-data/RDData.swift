@@ -7,7 +7,7 @@ import Reports
 
 struct RDData: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rd-data", abstract: "Prepares data sets.", version: versionText(tool: "rd-data"),
+    commandName: "rd-data", abstract: "Prepares data sets.", version: versionReport(tool: "rd-data"),
     subcommands: [Synthesize.self, Import.self, Audit.self])
 }
 

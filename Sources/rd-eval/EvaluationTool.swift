@@ -19,7 +19,7 @@ struct EvaluationTool: ParsableCommand {
       which nothing is known. 'compare' holds evaluations against each other. 'export' and 'import' exchange trained models with other \
       programs. Their options: rd-eval evaluate --help and so on. The first two run under mpirun too, and give the same results there.
       """,
-    version: versionText(tool: "rd-eval") + "\n" + platformText,
+    version: versionReport(tool: "rd-eval"),
     subcommands: [
       EvaluationCommand.self, PredictionCommand.self, CompareCommand.self, ExportCommand.self, ImportCommand.self,
     ],

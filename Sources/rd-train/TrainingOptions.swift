@@ -18,7 +18,7 @@ struct TrainingOptions: ParsableCommand {
       Defaults are the paper's settings. A TOML file says the same things with underscores for dashes (cluster/rd-train.toml is an \
       example), and options override it. Without --config, rd-train.toml in the current folder is read if it exists.
       """,
-    version: versionText(tool: "rd-train") + "\n" + platformText)
+    version: versionReport(tool: "rd-train"))
 
   @Option(
     help: ArgumentHelp("a TOML file with the same keys (default: rd-train.toml, if it exists)", valueName: "file"))

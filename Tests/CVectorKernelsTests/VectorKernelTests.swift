@@ -20,7 +20,8 @@ import Testing
     for c in 0..<channels {
       let column = (0..<Self.rows).map { Double(x[$0 * channels + c]) }
       #expect(abs(sum[c] - 3 - column.reduce(0, +)) < 1e-12)
-      #expect(abs(squares[c] - 5 - column.reduce(0) { $0 + $1 * $1 }) < 1e-12)
+      let columnSquares = column.map { $0 * $0 }
+      #expect(abs(squares[c] - 5 - columnSquares.reduce(0, +)) < 1e-12)
     }
   }
 

@@ -140,7 +140,8 @@ import Testing
   }
 
   private func spread(_ x: [Float], channels: Int) -> [Float] {
-    (0..<x.count / channels).flatMap { x[$0 * channels..<($0 + 1) * channels] + [.nan, .nan, .nan] }
+    let gap = [Float](repeating: .nan, count: 3)
+    return (0..<x.count / channels).flatMap { row -> [Float] in x[row * channels..<(row + 1) * channels] + gap }
   }
 
   /// Weights are always in panels, and so are blocks of their rows and columns.

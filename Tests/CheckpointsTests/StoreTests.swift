@@ -39,7 +39,7 @@ import Testing
       for step in [1, 2, 3] {
         let (name, sha256, byteCount) = try store.commit(State(step: step).checkpoint)
         let bytes = try readFile("\(folder)/\(name)")
-        #expect(bytes == (try State(step: step).encoded()))
+        #expect(try bytes == State(step: step).encoded())
         #expect(byteCount == bytes.count)
         #expect(sha256 == SHA256.hexDigest(of: bytes))
       }

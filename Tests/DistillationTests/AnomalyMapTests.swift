@@ -51,8 +51,11 @@ import Testing
     let enlarger = try AnomalyMapper(TileGrid(perSide: 1, tileSide: 32), tileMapSizes: sizes, sigma: 0)
     let tiles = try (0..<9).map { tile in
       try enlarger.map(
-        zip(sizes, maps).map { size, map in
-          (0..<size * size).map { map[(tile / 3 * size + $0 / size) * 3 * size + tile % 3 * size + $0 % size] }
+        zip(sizes, maps).map { size, map -> [Float] in
+          (0..<size * size).map { pixel -> Float in
+            let row = tile / 3 * size + pixel / size
+            return map[row * 3 * size + tile % 3 * size + pixel % size]
+          }
         })
     }
     func weight(_ place: Int, tile: Int) -> Float {

@@ -170,13 +170,13 @@ import Testing
 
           try reduction.reduceScatter(nodes: gradients, into: gradients + reduction.own.lowerBound)
           try reduction.allGather(parameters: gradients)
-          var hash = SHA256()
-          func add(_ start: UnsafePointer<Float>, _ count: Int) {
+          func add(_ start: UnsafePointer<Float>, _ count: Int, to hash: inout SHA256) {
             hash.update(UnsafeRawBufferPointer(UnsafeBufferPointer(start: start, count: count)))
           }
-          add(gradients, parameters.weights.count)
-          add(parameters.affineGradients.pointer, parameters.affine.count)
-          add(parameters.statistics.values, parameters.statistics.count)
+          var hash = SHA256()
+          add(gradients, parameters.weights.count, to: &hash)
+          add(parameters.affineGradients.pointer, parameters.affine.count, to: &hash)
+          add(parameters.statistics.values, parameters.statistics.count, to: &hash)
           return Outcome(loss: loss.bitPattern, numbers: hash.hexDigest())
         }
       }

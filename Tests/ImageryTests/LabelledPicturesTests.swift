@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Imagery
@@ -106,7 +107,7 @@ import Testing
 
   @Test func whatIsDamagedIsRefused() throws {
     try withFolder { folder in
-      func failure() -> Failure? { #expect(throws: Failure.self) { _ = try LabelledPictures(at: "\(folder)/source") } }
+      func failure() -> Failure? { expectError(Failure.self) { try LabelledPictures(at: "\(folder)/source") } }
       #expect(failure()?.message.contains("neither IDX files") == true)
       try Self.writeIDX("\(folder)/source", "train", labels: [0, 1], first: 0)
       let path = "\(folder)/source/train-images-idx3-ubyte"
@@ -131,7 +132,7 @@ import Testing
       try Self.writeIDX("\(folder)/source", "train", labels: [0, 2], first: 0)
       let source = try LabelledPictures(at: "\(folder)/source")
       func failure(_ normal: [String], to target: String) -> Failure? {
-        #expect(throws: Failure.self) { try NoveltyDataSet.write(source, to: target, normal: normal) }
+        expectError(Failure.self) { try NoveltyDataSet.write(source, to: target, normal: normal) }
       }
       #expect(failure(["7"], to: "\(folder)/out")?.code == .usage)
       #expect(failure(["0"], to: "\(folder)/source")?.message.contains("not empty") == true)

@@ -155,7 +155,7 @@ extension Example {
     var result = [Float](repeating: .nan, count: images * shape.outputCount)
     try engine.forward(
       shape, images: images, x: x, weights: frozen,
-      ending: Ending(bias: bias.pointer, residual: rest.map { UnsafePointer($0.pointer) }, activation: activation),
+      epilogue: Epilogue(bias: bias.pointer, residual: rest.map { UnsafePointer($0.pointer) }, activation: activation),
       into: &result)
     return result
   }

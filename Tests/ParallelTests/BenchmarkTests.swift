@@ -44,6 +44,11 @@ extension ParallelTests {
       return report
     }
 
+    @Test func aReportThatCannotBeWrittenIsSaid() throws {
+      let outcome = try ToolProcess.run("rd-bench", ["peak", "--threads", "1", "--json", "/nowhere/report.json"])
+      #expect(outcome.code == 74 && outcome.errors.contains("/nowhere/report.json"), "\(outcome.errors)")
+    }
+
     @Test func theMachine() throws {
       #expect(try #require(report(["peak", "--threads", "2"]).copyGigabytesPerSecond) > 0)
     }

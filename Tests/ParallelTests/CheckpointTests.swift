@@ -71,6 +71,21 @@ extension ParallelTests {
       #expect(try Data(contentsOf: folder.url.appendingPathComponent("run/log-1.jsonl")) == Data("{}\n".utf8))
     }
 
+    /// What stands in the place of the checkpoint to go on from is not taken for it.
+    @Test func anotherFileOfThatStepIsPutAside() throws {
+      let expected = try Workplace.stepwise()
+      let folder = try TemporaryFolder()
+      try FileManager.default.createDirectory(atPath: folder("run/checkpoints"), withIntermediateDirectories: true)
+      let old = "run/checkpoints/\(TrainedRun.name(4))"
+      try Data("damaged".utf8).write(to: folder.url.appendingPathComponent(old))
+      let outcome = try Workplace.train(["--resume", expected.checkpoint(4)], output: folder("run"))
+      try #require(outcome.code == 0, "\(outcome.errors)")
+      #expect(try hash(ofFile: folder(old)) == expected.hashes[4])
+      #expect(try TrainedRun(folder("run"), outcome).hashes[5] == expected.hashes[5])
+      let aside = folder.url.appendingPathComponent("run/checkpoints-1/\(TrainedRun.name(4))")
+      #expect(try Data(contentsOf: aside) == Data("damaged".utf8))
+    }
+
     struct Refusal: CustomTestStringConvertible {
       let options: [String]
       var code: Int32 = 78

@@ -130,7 +130,7 @@ extension ParallelTests {
       let three = try Self.evaluated(run.path, ["--scales", "M2", "--score", "sum"], ranks: 3)
       #expect(one.metrics == three.metrics && one.scores == three.scores && one.mapHash == three.mapHash)
       #expect(one["scales"] as? String == "M2" && one["score"] as? String == "sum")
-      #expect(one.scores != (try Self.standard.get().scores))
+      #expect(try one.scores != Self.standard.get().scores)
       let folder = try TemporaryFolder()
       for options in [["--scales", "M4"], ["--score", "mean"]] {
         let outcome = try Self.evaluate(run.path, options, in: folder)
@@ -144,7 +144,7 @@ extension ParallelTests {
       let one = try Self.evaluated(run.path, options)
       let three = try Self.evaluated(run.path, options + ["--threads", "2"], ranks: 3)
       #expect(one.metrics == three.metrics && one.scores == three.scores && one.mapHash == three.mapHash)
-      #expect(one.mapHash != (try Self.standard.get().mapHash))
+      #expect(try one.mapHash != Self.standard.get().mapHash)
     }
 
     @Test func aPrecisionThatTheEngineHasNot() throws {
@@ -203,7 +203,7 @@ extension ParallelTests {
         #expect(results.warnings.contains { $0.contains(part) }, "\(part)")
         #expect(results.outcome.count(of: part) == 1)
       }
-      #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
+      #expect(try results.number("image_auroc") == Self.standard.get().number("image_auroc"))
     }
 
     @Test(arguments: ["surface/ground_truth/hole/000_mask.png", "surface/test/good/001.png"])
@@ -223,7 +223,7 @@ extension ParallelTests {
       let results = try Self.evaluated(Workplace.standard().path, data: data.path)
       #expect(results.warnings == ["none of the 4 anomalous images has a mask: there are no pixel metrics"])
       #expect(results.outcome.count(of: "has a mask") == 1 && results["pixel_auroc"] is NSNull)
-      #expect(results.number("image_auroc") == (try Self.standard.get().number("image_auroc")))
+      #expect(try results.number("image_auroc") == Self.standard.get().number("image_auroc"))
     }
 
     @Test func evaluationsAreCompared() throws {

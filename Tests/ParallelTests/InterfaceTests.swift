@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import Numerics
 import TestSupport
 import Testing
 
@@ -63,6 +64,21 @@ extension ParallelTests {
           #expect(outcome.output.contains(name), "\(shell): \(option)")
         }
       }
+    }
+
+    @Test(arguments: ["rd-train", "rd-eval", "rd-data", "rd-bench"])
+    func theVersionIsTheProductsWithThoseOfItsLibraries(tool: String) throws {
+      let outcome = try ToolProcess.run(tool, ["--version"])
+      #expect(outcome.code == 0 && outcome.errors.isEmpty)
+      let lines = outcome.output.split(separator: "\n")
+      let forms: [Regex<Substring>] = [
+        /MPI: Open MPI v\d+\..*/, /HDF5: \d+\.\d+\.\d+/, /OpenBLAS: \d+\..*/,
+        /libpng: 1\.\d+\.\d+/, /libjpeg-turbo: \d+\.\d+\.\d+ \(when built\)/, /libtiff: 4\.\d+\.\d+/,
+        /libwebp: \d+\.\d+\.\d+/, /zlib: 1\..+/, /OpenSSL: 3\.\d+\.\d+/,
+      ]
+      try #require(lines.count == 2 + forms.count, "\(outcome.output)")
+      #expect(lines[0] == "\(tool) \(productVersion)" && lines[1] == "processor: \(Instructions.best)")
+      for (line, form) in zip(lines[2...], forms) { #expect(line.wholeMatch(of: form) != nil, "\(line)") }
     }
 
     @Test func everyExitStatusIsDocumented() throws {

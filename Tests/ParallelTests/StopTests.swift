@@ -35,11 +35,13 @@ extension ParallelTests {
         try stop(run, ranks: 3, SIGTERM, reason: "SIGTERM") { try $0.processIdentifier(ofRank: 1) })
       steps.append(
         try stop(run, ranks: nil, SIGINT, reason: "SIGINT") { try $0.processIdentifier() })
-      // mpirun gives its own status where it was told to end.
-      steps.append(
-        try stop(
-          run, ranks: 2, SIGTERM, environment: ["OMPI_MCA_odls_base_sigkill_timeout": "5"], code: 1, reason: "mpirun"
-        ) { try $0.processIdentifier() })
+      // mpirun gives its own status where it was told to end; that of Open MPI 5 leaves its ranks no time for a checkpoint.
+      if try ToolProcess.run("rd-train", ["--version"]).output.contains("MPI: Open MPI v4.") {
+        steps.append(
+          try stop(
+            run, ranks: 2, SIGTERM, environment: ["OMPI_MCA_odls_base_sigkill_timeout": "5"], code: 1, reason: "mpirun"
+          ) { try $0.processIdentifier() })
+      }
       for (before, after) in zip(steps, steps.dropFirst()) { #expect(before < after) }
 
       let last = try #require(steps.last) + 2

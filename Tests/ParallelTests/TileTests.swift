@@ -27,8 +27,7 @@ extension ParallelTests {
       let folder = try TemporaryFolder()
       let data = try Workplace.data()
       let outcome = try Workplace.train(
-        Self.options + options + ["--evaluation-data", data].prefix(options.isEmpty ? 0 : 2), output: folder("run"),
-        ranks: 2)
+        Self.options + options + (options.isEmpty ? [] : ["--evaluation-data", data]), output: folder("run"), ranks: 2)
       #expect(outcome.code == 0 && outcome.count(of: " tiles") == 1, "\(outcome.errors)")
       let checkpoint = try CheckpointFile(path: TrainedRun(folder("run"), outcome).checkpoint(options.isEmpty ? 5 : 4))
       let statistics = try #require(checkpoint.record.normalStatistics)

@@ -62,6 +62,21 @@ extension ParallelTests {
       Thoroughness.report("\(bad) files left out on 1 and on 3 ranks: the bits of a run without them")
     }
 
+    /// A run that began with all images goes on with all, or says which has become bad.
+    @Test func anImageThatBecameBadIsNamed() throws {
+      let folder = try TemporaryFolder()
+      try FileManager.default.copyItem(atPath: Workplace.data() + "/surface", toPath: folder("surface"))
+      let options = ["--data", folder.path, "--skip-unreadable"]
+      let first = try Workplace.train(options + ["--max-steps", "3"], output: folder("run"))
+      try #require(first.code == 0, "\(first.errors)")
+      let image = folder.url.appendingPathComponent("surface/train/good/003.png")
+      try Data(count: try Data(contentsOf: image).count).write(to: image)
+      let resumed = try Workplace.train(options, output: folder("run"), ranks: 2)
+      #expect(
+        resumed.code == 65 && resumed.count(of: "train/good/003.png") == 1 && resumed.count(of: "left out") == 0,
+        "\(resumed.errors)")
+    }
+
     @Test func noImageAtAllIsSaid() throws {
       let folder = try TemporaryFolder()
       try FileManager.default.createDirectory(atPath: folder("train/good"), withIntermediateDirectories: true)

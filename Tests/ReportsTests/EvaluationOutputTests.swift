@@ -105,8 +105,8 @@ import Testing
     let text = try table([
       .init(path: "test/good/000.png", kind: "good", isAnomalous: false, score: 2, scaleMaxima: [0.5, 1e-7, nil]),
       .init(
-        path: "test/hole/1.png", kind: "hole", isAnomalous: true, score: score, scaleMaxima: [1, 1 / 3, 0],
-        verdict: .anomalous, pValue: 1 / 3),
+        path: "test/hole/1.png", kind: "hole", isAnomalous: true, score: score, scaleMaxima: [1, 1.0 / 3, 0],
+        verdict: .anomalous, pValue: 1.0 / 3),
     ])
     let expected = """
       path,label,anomalous,score,max_m1,max_m2,max_m3,verdict,p_value

@@ -89,8 +89,12 @@ import Testing
     let tensor =
       global("torch._utils", "_rebuild_tensor")
       + tuple([storage, number(offset), tuple(shape.map(number)), tuple(strides.map(number))]) + [0x52]
-    return preamble + [0x7D] + text("w") + tensor + [0x73, 0x2E] + [0x80, 2, 0x5D] + text("k") + [0x61, 0x2E]
-      + [4, 0, 0, 0, 0, 0, 0, 0] + [Float(1), 2, 3, 4].withUnsafeBytes { Array($0) }
+    let data = [Float(1), 2, 3, 4].withUnsafeBytes { Array($0) }
+    let parts: [[UInt8]] = [
+      preamble, [0x7D], text("w"), tensor, [0x73, 0x2E], [0x80, 2, 0x5D], text("k"), [0x61, 0x2E],
+      [4, 0, 0, 0, 0, 0, 0, 0], data,
+    ]
+    return Array(parts.joined())
   }
 
   @Test func viewsMustLieInTheirStorage() throws {

@@ -210,7 +210,8 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     #expect(try parse("end_time = 'none'").endTime == .none)
     let read = try parse("end_time = '2030-01-31T18:00:05'").endTime
     let parts = DateComponents(year: 2030, month: 1, day: 31, hour: 18, second: 5)
-    #expect(read == .at(try #require(Calendar(identifier: .gregorian).date(from: parts))))
+    let date = try #require(Calendar(identifier: .gregorian).date(from: parts))
+    #expect(read == .at(date))
     let scheduled = Date(timeIntervalSince1970: 5)
     #expect(TrainingConfiguration.EndTime.automatic.date(automatic: scheduled) == scheduled)
     #expect(TrainingConfiguration.EndTime.none.date(automatic: scheduled) == nil)

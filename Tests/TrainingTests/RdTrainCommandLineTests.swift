@@ -1,6 +1,5 @@
 import Foundation
 import Imagery
-import Numerics
 import TestSupport
 import Testing
 import Training
@@ -64,16 +63,6 @@ import Training
     }
     for title in ["DATA:", "MODEL:", "OPTIMISATION:", "EXECUTION:", "CHECKPOINTS:"] {
       #expect(outcome.output.contains(title))
-    }
-  }
-
-  @Test func versionIsTheProducts() throws {
-    let outcome = try run(["--version"])
-    #expect(outcome.code == 0 && outcome.errors.isEmpty)
-    let lines = outcome.output.split(separator: "\n")
-    #expect(lines.count == 5 && lines[0] == "rd-train 0.1.0" && lines[1] == "processor: \(Instructions.best)")
-    for (line, form) in zip(lines[2...], [/MPI: Open MPI v\d+\..*/, /HDF5: \d+\.\d+\.\d+/, /OpenBLAS: \d+\..*/]) {
-      #expect(line.wholeMatch(of: form) != nil, "\(line)")
     }
   }
 

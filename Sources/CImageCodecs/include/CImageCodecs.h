@@ -54,6 +54,14 @@ int image_codec_encode_jpeg(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels, int quality,
     image_codec_buffer *jpeg, image_codec_error *error);
 
+// What the libraries say of themselves; libjpeg-turbo says nothing at run time, so that one is of its headers.
+const char *image_codec_png_version(void);
+const char *image_codec_jpeg_version(void);
+/// More than the version, and more lines than one.
+const char *image_codec_tiff_version(void);
+/// A byte each for major, minor and revision.
+int image_codec_webp_version(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -74,7 +74,7 @@ struct ONNXGraph {
     message.add(1, integers.count)
     message.add(2, Code.int64)
     message.add(8, name)
-    message.add(9, bytes: integers.flatMap { withUnsafeBytes(of: Int64($0).littleEndian) { Array($0) } })
+    message.add(9, bytes: integers.flatMap { littleEndian(Int64($0)) })
     graph.add(5, message)
     return name
   }

@@ -20,6 +20,15 @@ public struct ImageEntry: Sendable, Equatable {
   }
 }
 
+extension [ImageEntry] {
+  /// SHA-256 over relative paths and sizes: equal where processes on different hosts see the same files.
+  public var fingerprint: String {
+    var hash = SHA256()
+    for image in self { hash.update("\(image.relativePath)\0\(image.byteCount)\n") }
+    return hash.hexDigest()
+  }
+}
+
 /// A picture of a data set that cannot be used.
 public struct UnreadableImage: Sendable, Equatable, Codable {
   /// The path from the root of the data set.
@@ -45,12 +54,8 @@ public struct ImageManifest: Sendable, Equatable {
       })
   }
 
-  /// SHA-256 over relative paths and sizes: equal where processes on different hosts see the same files.
-  public var fingerprint: String {
-    var hash = SHA256()
-    for image in images { hash.update("\(image.relativePath)\0\(image.byteCount)\n") }
-    return hash.hexDigest()
-  }
+  /// Of the pictures to train on.
+  public var fingerprint: String { images.fingerprint }
 
   /// Some of the pictures, each in its place in the order.
   func holding(_ numbers: some Sequence<Int>) -> ImageManifest {

@@ -1,3 +1,5 @@
+import TensorFiles
+
 /// TensorBoard's event files: protobuf messages, each framed as a TFRecord with its length and checksums.
 struct TensorBoardRecords: LogForm {
   // The numbers of the fields in event.proto and summary.proto.
@@ -12,25 +14,25 @@ struct TensorBoardRecords: LogForm {
   }
 
   func header(at time: Double) -> [UInt8] {
-    var event = Message()
+    var event = ProtobufMessage()
     event.add(Field.wallTime, time)
-    event.add(Field.fileVersion, Array("brain.Event:2".utf8))
+    event.add(Field.fileVersion, "brain.Event:2")
     return framed(event.bytes)
   }
 
   /// An event with a scalar for each number, under its name.
   func bytes(of record: LogRecord) -> [UInt8] {
-    var summary = Message()
+    var summary = ProtobufMessage()
     for (name, number) in record.values.sorted(by: { $0.key < $1.key }) where name != "step" && name != "time" {
-      var value = Message()
-      value.add(Field.tag, Array(name.utf8))
+      var value = ProtobufMessage()
+      value.add(Field.tag, name)
       value.add(Field.simpleValue, Float(number))
-      summary.add(Field.summaryValue, value.bytes)
+      summary.add(Field.summaryValue, value)
     }
-    var event = Message()
+    var event = ProtobufMessage()
     event.add(Field.wallTime, record.time)
     event.add(Field.step, record.step)
-    event.add(Field.summary, summary.bytes)
+    event.add(Field.summary, summary)
     return framed(event.bytes)
   }
 
@@ -38,47 +40,6 @@ struct TensorBoardRecords: LogForm {
     let length = littleEndian(UInt64(bytes.count))
     return length + littleEndian(maskedChecksum(length)) + bytes + littleEndian(maskedChecksum(bytes))
   }
-}
-
-/// Fields of a protobuf message, in protobuf's wire format.
-private struct Message {
-  private(set) var bytes: [UInt8] = []
-
-  mutating func add(_ field: Int, _ number: Double) {
-    begin(field, wireType: 1)
-    bytes += littleEndian(number.bitPattern)
-  }
-
-  mutating func add(_ field: Int, _ number: Float) {
-    begin(field, wireType: 5)
-    bytes += littleEndian(number.bitPattern)
-  }
-
-  mutating func add(_ field: Int, _ number: Int) {
-    begin(field, wireType: 0)
-    add(varint: UInt64(bitPattern: Int64(number)))
-  }
-
-  mutating func add(_ field: Int, _ content: [UInt8]) {
-    begin(field, wireType: 2)
-    add(varint: UInt64(content.count))
-    bytes += content
-  }
-
-  private mutating func begin(_ field: Int, wireType: Int) { add(varint: UInt64(field << 3 | wireType)) }
-
-  private mutating func add(varint number: UInt64) {
-    var rest = number
-    while rest > 0x7F {
-      bytes.append(UInt8(rest & 0x7F) | 0x80)
-      rest >>= 7
-    }
-    bytes.append(UInt8(rest))
-  }
-}
-
-private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
-  withUnsafeBytes(of: number.littleEndian) { Array($0) }
 }
 
 /// CRC-32C, byte by byte.

@@ -117,17 +117,17 @@ final class Rehearsal {
     var traffic: [TrainingPlan.Traffic] = []
     var seconds: [TrainingPlan.StepSeconds] = []
     for step in 0...count {
-      var clock = RehearsalClock(communicator)
+      var clock = WorkClock(communicator)
       let start = counter.exchanges.count
       var forward = start
       try team.run(images) { image, _ in rank.features.copy(from: source.pointer + image, toImage: image) }
-      let input = clock.lap()
+      let input = clock.lap().seconds
       rank.student.step.begin(imagesPerShard: imagesPerShard, batch: echoedBatch)
       _ = try rank.student.lossAndGradients(rank.features.features) { forward = counter.exchanges.count }
-      let student = clock.lap()
+      let student = clock.lap().seconds
       let backward = counter.exchanges.count
       try rank.adam.update(step: step + 1)
-      let adam = clock.lap()
+      let adam = clock.lap().seconds
 
       let exchanges = counter.exchanges
       // The loss is the forward pass's last sum.
@@ -151,9 +151,9 @@ final class Rehearsal {
     let target = FeatureBuffer(inputs.architecture, images: images.count)
     var best = Double.infinity
     for _ in 0..<2 {
-      var clock = RehearsalClock(communicator)
+      var clock = WorkClock(communicator)
       try source.features(images, into: target)
-      best = min(best, clock.lap())
+      best = min(best, clock.lap().seconds)
     }
     return images.isEmpty ? 0 : best / Double(images.count)
   }
@@ -170,23 +170,5 @@ private func fill(_ buffer: FloatBuffer) {
   for index in 0..<buffer.count {
     state = state &* 1_664_525 &+ 1_013_904_223
     buffer.pointer[index] = Float(Int32(bitPattern: state)) / 0x1p31
-  }
-}
-
-/// Time without what the communicator takes.
-private struct RehearsalClock {
-  private let communicator: TimedCommunicator
-  private var last = ContinuousClock.now
-  private var communication: Duration
-
-  init(_ communicator: TimedCommunicator) {
-    self.communicator = communicator
-    communication = communicator.time
-  }
-
-  /// The seconds since the last call.
-  mutating func lap() -> Double {
-    defer { (last, communication) = (.now, communicator.time) }
-    return (ContinuousClock.now - last - (communicator.time - communication)).seconds
   }
 }

@@ -1,8 +1,7 @@
 import FileSystem
-import TensorFiles
 
 /// A message in Protocol Buffers' wire format, field by field. A tensor's values are asked for when the message is written.
-struct ProtobufMessage {
+package struct ProtobufMessage {
   private enum Part {
     case bytes([UInt8])
     case tensor(LazyTensor)
@@ -12,34 +11,48 @@ struct ProtobufMessage {
   /// Bytes of the whole message.
   private(set) var count = 0
 
-  /// A whole number, from 0 on.
-  mutating func add(_ field: Int, _ value: Int) { append(varint(field << 3) + varint(value)) }
+  package init() {}
 
-  mutating func add(_ field: Int, _ value: Float) {
-    append(varint(field << 3 | 5) + withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) })
+  /// A whole number, from 0 on.
+  package mutating func add(_ field: Int, _ value: Int) { append(varint(field << 3) + varint(value)) }
+
+  package mutating func add(_ field: Int, _ value: Float) {
+    append(varint(field << 3 | 5) + littleEndian(value.bitPattern))
   }
 
-  mutating func add(_ field: Int, _ text: String) { add(field, bytes: Array(text.utf8)) }
+  package mutating func add(_ field: Int, _ value: Double) {
+    append(varint(field << 3 | 1) + littleEndian(value.bitPattern))
+  }
 
-  mutating func add(_ field: Int, bytes: [UInt8]) {
+  package mutating func add(_ field: Int, _ text: String) { add(field, bytes: Array(text.utf8)) }
+
+  package mutating func add(_ field: Int, bytes: [UInt8]) {
     append(varint(field << 3 | 2) + varint(bytes.count) + bytes)
   }
 
-  mutating func add(_ field: Int, _ message: ProtobufMessage) {
+  package mutating func add(_ field: Int, _ message: ProtobufMessage) {
     append(varint(field << 3 | 2) + varint(message.count))
     parts += message.parts
     count += message.count
   }
 
   /// A tensor's values in float32, as bytes.
-  mutating func add(_ field: Int, valuesOf tensor: LazyTensor) {
+  package mutating func add(_ field: Int, valuesOf tensor: LazyTensor) {
     append(varint(field << 3 | 2) + varint(tensor.byteCount))
     parts.append(.tensor(tensor))
     count += tensor.byteCount
   }
 
+  /// The message as it is written, where no tensor is in it.
+  package var bytes: [UInt8] {
+    parts.flatMap { part in
+      guard case .bytes(let bytes) = part else { preconditionFailure("a message with tensors") }
+      return bytes
+    }
+  }
+
   /// - Throws: `Failure` of `.inputOutput`, or what a tensor throws.
-  func write(to path: String) throws {
+  package func write(to path: String) throws {
     try writeFile(path) { file in
       var writer = FileWriter()
       for part in parts {

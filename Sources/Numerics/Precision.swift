@@ -1,0 +1,6 @@
+/// What a convolution's factors are rounded to. Sums are in single precision in either case.
+public enum Precision: String, CaseIterable, Sendable {
+  case fp32
+  /// Eight bits of mantissa: faster where the processor multiplies them at more than single precision's rate (AMX, or AMD's AVX512_BF16).
+  case bf16
+}
