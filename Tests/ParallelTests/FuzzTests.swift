@@ -27,9 +27,11 @@ extension ParallelTests {
     func everyFileIsReadOrRefused(reader: String, folder: String, endings: [String], sample: Int) throws {
       let files = folder.isEmpty ? [] : try Self.files(folder, endings)
       let count = Thoroughness.count(100_000, sample: sample)
-      // Memory that nothing has been written to holds no zeros, so that a pointer read there is none.
+      // For HDF5: memory that nothing has been written to holds no zeros, so that a pointer read there is none. All of it is then taken, which
+      // pictures ask for and do not use.
+      let environment = folder.isEmpty ? ["MALLOC_PERTURB_": "170"] : [:]
       let outcome = try ToolProcess.run(
-        "fuzz-probe", [reader, "\(count)", "1"] + files, environment: ["MALLOC_PERTURB_": "170"], seconds: 3000)
+        "fuzz-probe", [reader, "\(count)", "1"] + files, environment: environment, seconds: 3000)
       #expect(outcome.code == 0, "\(outcome.errors)")
       Thoroughness.report("\(endings.joined(separator: " ")) \(outcome.output)")
       let numbers = outcome.output.split { !$0.isNumber }.compactMap { Int($0) }
