@@ -43,7 +43,7 @@ package final class TrainedDetector {
       what: "the checkpoint",
       hint: "is a training still writing? Name the checkpoint instead of the folder")
     let configuration = try communicator.agree {
-      try TrainingConfiguration(data: "", teacher: "", output: "").restored(from: record.configuration, file: path)
+      try TrainingConfiguration(checkpointText: record.configuration, file: path)
     }
     let architecture = Architecture(configuration.model)
     let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)

@@ -12,9 +12,8 @@ public struct ResultPictures: Sendable {
   /// - Parameters:
   ///   - image: of any size and shape, which the result has too.
   ///   - map: `side` x `side` anomaly values over the whole image, row by row.
-  ///   - mask: the true defect pixels, `side` x `side`, to be outlined.
   /// - Throws: `Failure` of `.badData` for sizes that do not fit, of `.internalError` for a value that is not finite.
-  public func overlay(image: Raster, map: [Float], side: Int, mask: [Bool]? = nil) throws -> Raster {
+  public func overlay(image: Raster, map: [Float], side: Int) throws -> Raster {
     try requireSize(map.count, side, "an anomaly map")
     try requireFinite(map)
     // Grey where the heat is: a colorful image does not mix its colors into the scale's.
@@ -39,12 +38,12 @@ public struct ResultPictures: Sendable {
         }
       }
     }
-    guard let mask else { return picture }
-    return try Self.outlined(picture, mask: mask, side: side)
+    return picture
   }
 
   /// Image, heat map over the image, and, where there is a mask, the image with the mask outlined, side by side.
-  /// Parameters and errors are those of `overlay`.
+  /// - Parameter mask: the true defect pixels, `side` x `side`.
+  /// - Throws: as `overlay`.
   public func panel(image: Raster, map: [Float], side: Int, mask: [Bool]? = nil) throws -> Raster {
     var parts = [image, try overlay(image: image, map: map, side: side)]
     if let mask { parts.append(try Self.outlined(image, mask: mask, side: side)) }

@@ -54,7 +54,7 @@ extension TrainingConfiguration {
   }
 
   /// The defaults, with nothing in the places that have none.
-  static let draft = TrainingConfiguration(data: "", teacher: "", output: "")
+  package static let draft = TrainingConfiguration(data: "", teacher: "", output: "")
 }
 
 extension TrainingConfiguration.Key {

@@ -63,15 +63,15 @@ extension TrainingConfiguration {
     self = try reader.result(.configuration, hint: nil)
   }
 
-  /// This configuration with a checkpoint's computation in the place of its own: data, output, threads and the like stay.
+  /// The computation of a checkpoint; data, output, threads and the like are what they are before anybody says so.
   ///
   /// - Parameters:
   ///   - checkpointText: what ``checkpointText`` of the run that wrote the checkpoint was.
   ///   - file: the checkpoint's name, for error messages.
   /// - Throws: ``Failure`` `.badData` if the text is not a checkpoint's.
-  public func restored(from checkpointText: String, file: String) throws -> TrainingConfiguration {
+  public init(checkpointText: String, file: String) throws {
     let computation = Key.allCases.filter(\.definesComputation)
-    var start = self
+    var start = Self.draft
     // Older checkpoints held nothing out and stretched all images, and do not say so; nor did they know tiles.
     start.validationFraction = 0
     start.fit = .stretch
@@ -82,9 +82,8 @@ extension TrainingConfiguration {
       "\(file): '\($0.rawValue)' is missing"
     }
     let hint = "the checkpoint was written by another version of rd-train, or is damaged"
-    let restored = try reader.result(.badData, hint: hint)
-    if let wrong = restored.tileContradiction { throw Failure(.badData, "\(file): \(wrong.what)", hint: hint) }
-    return restored
+    self = try reader.result(.badData, hint: hint)
+    if let wrong = tileContradiction { throw Failure(.badData, "\(file): \(wrong.what)", hint: hint) }
   }
 
   private static func contents(of file: String) throws -> String {

@@ -140,7 +140,8 @@ private func prepare(
 private func check(
   _ checkpoint: CheckpointRecord, configuration: TrainingConfiguration, _ inputs: TrainingInputs
 ) throws {
-  let stored = try configuration.restored(from: checkpoint.configuration, file: "the checkpoint's configuration")
+  let stored = try TrainingConfiguration(
+    checkpointText: checkpoint.configuration, file: "the checkpoint's configuration")
   let conflicts = configuration.compatibility(with: stored).map(\.description)
   let hint = "to begin anew: --resume never, or another --output"
   guard conflicts.isEmpty else {

@@ -68,15 +68,6 @@ import Testing
     }
   }
 
-  @Test func overlaysAreOutlinedToo() throws {
-    let map = map { row, _ in Float(row) / 8 }
-    let mask = map.map { $0 > 1.5 }
-    let picture = try pictures().overlay(image: grey, map: map, side: side, mask: mask)
-    #expect(outline(of: picture).contains(true))
-    let plain = try pictures().overlay(image: grey, map: map, side: side)
-    #expect(try picture == ResultPictures.outlined(plain, mask: mask, side: side))
-  }
-
   @Test func theOutlineFollowsTheImagesSize() throws {
     var mask = [Bool](repeating: false, count: side * side)
     mask[0] = true
@@ -147,7 +138,7 @@ import Testing
     }
     #expect(throws: Failure.self) { _ = try pictures().overlay(image: grey, map: good, side: 15) }
     #expect(throws: Failure.self) { _ = try pictures().overlay(image: grey, map: [], side: 0) }
-    #expect(throws: Failure.self) { _ = try pictures().overlay(image: grey, map: good, side: side, mask: [true]) }
+    #expect(throws: Failure.self) { _ = try ResultPictures.outlined(grey, mask: [true], side: side) }
     #expect(throws: Failure.self) { _ = try contactSheet([], columns: 1) }
     #expect(throws: Failure.self) { _ = try contactSheet([grey], columns: 0) }
   }

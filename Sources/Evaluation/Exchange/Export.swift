@@ -47,8 +47,7 @@ public func exportModel(of path: String, to file: String, teacher given: String?
   let needsTeacher = format == .onnx
   let (checkpoint, name) = try openCheckpoint(
     path, withTeacher: needsTeacher && given == nil, console: console)
-  let configuration = try TrainingConfiguration(data: "", teacher: "", output: "")
-    .restored(from: checkpoint.record.configuration, file: name)
+  let configuration = try TrainingConfiguration(checkpointText: checkpoint.record.configuration, file: name)
   let architecture = Architecture(configuration.model)
   // In PyTorch's order, and all of them.
   let student = LazyTensors(

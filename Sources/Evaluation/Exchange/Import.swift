@@ -36,7 +36,7 @@ public func importModel(
   }
   let weights = try TeacherWeights(source: teacher, for: architecture)
 
-  var configuration = TrainingConfiguration(data: "", teacher: "", output: "")
+  var configuration = TrainingConfiguration.draft
   let model = architecture.model
   (configuration.backbone, configuration.bottleneck) = (model.backbone, model.bottleneck)
   (configuration.loss, configuration.fusion) = (model.loss, model.fusion)
