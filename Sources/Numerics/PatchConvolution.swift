@@ -247,7 +247,7 @@ final class PatchConvolution {
       ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
       let some = first..<min(first + Self.stretch, depth)
-      let isLater: Int32 = first > 0 || adding && product.isDense ? 1 : 0
+      let isAdded: Int32 = first > 0 || adding && product.isDense ? 1 : 0
       if paired {
         var (pairs, pairStride) = (
           gathered.pointer + places.lowerBound * (depth / 2) + first / 2, depth / 2
@@ -258,7 +258,7 @@ final class PatchConvolution {
         }
         rd_multiply_panels(
           instructions.code, 1, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
-          some.count / 2, target, stride, isLater)
+          some.count / 2, target, stride, isAdded)
       } else {
         var (values, valueStride) = (x + places.lowerBound * depth + first, depth)
         if !product.isPixelwise && isGathered {
@@ -270,7 +270,7 @@ final class PatchConvolution {
         }
         rd_multiply_panels(
           instructions.code, 0, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
-          some.count, target, stride, isLater)
+          some.count, target, stride, isAdded)
       }
     }
     if product.isDense {

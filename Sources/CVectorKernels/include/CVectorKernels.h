@@ -65,7 +65,8 @@ void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t cha
                 ptrdiff_t top, ptrdiff_t left, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows,
                 ptrdiff_t first_column, ptrdiff_t columns, float *patches);
 
-// Writes rows of `columns` values, numbered as above, to the pixels (or adds them) (i * stride + top, j * stride + left) of y, images x height x width x channels.
+// Writes rows of `columns` values, numbered as above, to the pixels (i * stride + top, j * stride + left) of y, images x height x width x channels, or
+// adds them to what is there.
 void rd_place_rows(const float *values, ptrdiff_t columns, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows, int adding,
                    float *y, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t stride, ptrdiff_t top, ptrdiff_t left);
 
