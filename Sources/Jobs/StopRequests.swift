@@ -21,8 +21,8 @@ public struct StopRequests: Sendable {
   /// From now on SIGUSR1, SIGTERM and SIGINT ask this process to stop, instead of ending it. A second SIGINT does end it: who presses
   /// Ctrl-C twice wants no checkpoint.
   ///
-  /// mpirun, when it is interrupted or terminated, sends its ranks SIGCONT at once, SIGTERM a second later and SIGKILL after another
-  /// (`odls_base_sigkill_timeout`). So SIGCONT from mpirun asks as well.
+  /// mpirun of Open MPI 4, when it is interrupted or terminated, sends its ranks SIGCONT at once, SIGTERM a second later and SIGKILL after another
+  /// (`odls_base_sigkill_timeout`). So SIGCONT from mpirun asks as well. That of Open MPI 5 leaves them half a second in all.
   /// - Parameter launch: whose launcher mpirun is, if there is one.
   public static func listen(_ launch: LaunchEnvironment = .current) {
     for number in [SIGUSR1, SIGTERM, SIGINT] + (launch.isByMPIRun ? [SIGCONT] : []) {

@@ -21,7 +21,7 @@ func writeJSON(_ value: some Encodable, to path: String) throws {
 func readJSON<Value: Decodable>(_: Value.Type, from path: String) throws -> Value {
   let bytes = try readFile(path)
   do {
-    return try JSONDecoder().decode(Value.self, from: Data(bytes))
+    return try decodeJSON(Value.self, from: bytes)
   } catch {
     throw Failure(.badData, "\(path): not as rd-eval writes it: \(error)", hint: "run rd-eval again")
   }

@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Foundation
 
 /// The safetensors format: the header's length in 8 bytes, a JSON header that says where each tensor lies, then the tensors' bytes,
@@ -18,7 +19,7 @@ enum Safetensors {
     let headerSize = try file.loadSize(at: 0, "the header's length")
     let header: Header
     do {
-      header = try JSONDecoder().decode(Header.self, from: Data(file.slice(at: 8, count: headerSize)))
+      header = try decodeJSON(Header.self, from: file.slice(at: 8, count: headerSize))
     } catch let failure as Failure {
       throw failure
     } catch {

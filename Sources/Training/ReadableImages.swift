@@ -55,7 +55,7 @@ extension [UnreadableImage] {
   fileprivate init(lines: [UInt8], file: String) throws {
     do {
       self = try lines.split(separator: UInt8(ascii: "\n")).map {
-        try JSONDecoder().decode(UnreadableImage.self, from: Data($0))
+        try decodeJSON(UnreadableImage.self, from: $0)
       }
     } catch {
       throw Failure(

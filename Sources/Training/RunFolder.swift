@@ -36,7 +36,7 @@ public struct RunFolder: Sendable {
   public func evaluations(upTo step: Int) throws -> [EvaluationEvent] {
     guard step > 0, isFile(log) else { return [] }
     return try readFile(log).split(separator: UInt8(ascii: "\n")).compactMap {
-      try? JSONDecoder().decode(EvaluationEvent.self, from: Data($0))
+      try? decodeJSON(EvaluationEvent.self, from: $0)
     }.filter { $0.step <= step }
   }
 

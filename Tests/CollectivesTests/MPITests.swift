@@ -60,7 +60,8 @@ import collectives_probe
 
   @Test func aBusyRankIsWaitedFor() throws {
     let job = try mpirun(3, "busy")
-    #expect(job.status == 0 && job.errors.isEmpty, "\(job.errors)")
+    // Open MPI 5 may speak of interfaces that it does not need.
+    #expect(job.status == 0 && !job.errors.contains("collectives-probe: "), "\(job.errors)")
   }
 
   @Test func aRankThatDoesNothingIsNamed() throws {

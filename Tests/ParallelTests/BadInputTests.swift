@@ -58,9 +58,9 @@ extension ParallelTests {
     /// As with folders that the hosts do not share.
     @Test func ranksThatAreToldDifferently() throws {
       let folder = try TemporaryFolder()
-      let common = try Workplace.standardOptions() + ["--output", folder("run")]
       let outcome = try ToolProcess.run(
-        "rd-train", common + ["--seed", "2", ":", "-n", "1", ToolProcess.builtTool("rd-train")] + common, ranks: 1)
+        "rd-train", Workplace.standardOptions() + ["--output", folder("run")], ranks: 2,
+        shell: #"[ $OMPI_COMM_WORLD_RANK = 1 ] || set -- "$@" --seed 2"#)
       #expect(outcome.code == 65, "\(outcome.errors)")
       #expect(outcome.count(of: "the ranks differ in the configuration: seed") == 1, "\(outcome.errors)")
     }
@@ -73,8 +73,9 @@ extension ParallelTests {
       try copy.seekToEnd()
       try copy.write(contentsOf: [0])
       try copy.close()
-      let common = try Workplace.standardOptions() + ["--output", folder("run")]
-      let outcome = try ToolProcess.run("rd-train", common + [":", "-n", "1", folder("rd-train")] + common, ranks: 1)
+      let outcome = try ToolProcess.run(
+        "rd-train", Workplace.standardOptions() + ["--output", folder("run")], ranks: 2,
+        shell: #"[ $OMPI_COMM_WORLD_RANK = 0 ] || set -- "\#(folder("rd-train"))" "${@:2}""#)
       #expect(outcome.code == 65, "\(outcome.errors)")
       #expect(outcome.count(of: "the ranks differ in the program (SHA-256 of its file)") == 1, "\(outcome.errors)")
       #expect(outcome.count(of: ": rank 1 on ") == 1, "\(outcome.errors)")

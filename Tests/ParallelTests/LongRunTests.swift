@@ -40,7 +40,8 @@ extension ParallelTests {
       try tool.waits(toSay: "\nstep 1/")
       let processes = try (0..<ranks).map { try tool.processIdentifier(ofRank: $0) }
       var samples = [[Sample]](repeating: [], count: ranks)
-      func tenth(_ sample: Sample) -> Int { sample.step * 10 / steps }
+      // Each with a checkpoint in its middle, where a process has its peak.
+      func tenth(_ sample: Sample) -> Int { (sample.step * 10 + steps / 2) / steps }
       while Set(samples.map(\.count)).count == 1 {
         for (rank, process) in processes.enumerated() {
           guard let sample = Sample(process, log: folder("run/log.jsonl")) else { continue }
@@ -56,10 +57,10 @@ extension ParallelTests {
       let outcome = try tool.wait()
       #expect(outcome.code == 0, "\(outcome.errors)")
       for (rank, all) in samples.enumerated() {
-        // After the first checkpoint, until the last but one.
+        // From the second checkpoint to the last but one.
         // The first sample of each was taken before its peak began anew.
         func part(_ number: Int) -> ArraySlice<Sample> { all.filter { tenth($0) == number }.dropFirst() }
-        let (first, last) = (part(1), part(8))
+        let (first, last) = (part(2), part(9))
         try #require(!first.isEmpty && !last.isEmpty)
         func peaks(_ value: (Sample) -> Int) -> (Int, Int) { (first.map(value).max() ?? 0, last.map(value).max() ?? 0) }
         func median(_ part: ArraySlice<Sample>) -> Int { part.map(\.memory).sorted()[part.count / 2] }

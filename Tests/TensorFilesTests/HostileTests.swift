@@ -69,6 +69,11 @@ import Testing
     for (entries, data) in malformed {
       #expect(reading("{\(entries)}", data: data)?.code == .badData, "\(entries)")
     }
+    // Names that are no strings: Foundation's decoder ends the process at some.
+    for name in ["\u{1}", "\n", #"\q"#, #"\ud800"#, #"\u12"#] {
+      let refused = reading("{\(entry("a\(name)", "[2]", "[0, 8]"))}", data: 8)
+      #expect(refused?.message.contains("header is malformed") == true, "\(name): \(refused?.message ?? "was read")")
+    }
   }
 
   /// What a file of the older format starts with, up to its object's first opcode.

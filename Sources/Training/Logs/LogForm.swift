@@ -1,3 +1,4 @@
+import FileSystem
 import Foundation
 
 /// An event of a run: numbers under the names that they have in `log.jsonl`.
@@ -12,7 +13,7 @@ struct LogRecord {
   /// - Returns: nil where the line is no event.
   init?(line: some Sequence<UInt8>) {
     self.line = Array(line)
-    guard let values = try? JSONDecoder().decode([String: Double].self, from: Data(self.line)),
+    guard let values = try? decodeJSON([String: Double].self, from: self.line),
       let step = values["step"].flatMap(Int.init(exactly:))
     else { return nil }
     (self.values, self.step) = (values, step)
