@@ -54,7 +54,7 @@ extension StallVerdict {
   /// - Returns: nil where there is nothing to say.
   func message(_ states: [RankState?], waiter: Int, addresses: [RankAddress]) -> String? {
     guard let own = states[waiter], let call = own.position.call else { return nil }
-    let step = own.step > 0 ? "step \(own.step)" : "before the first step"
+    let step = own.step > 0 ? "step \(own.step): " : ""
     let place = "\(call.name), collective call \(own.position.number)"
     let waited = "for \(own.waiting.components.seconds) s"
     func list(_ ranks: [Int], _ addition: (Int) -> String) -> String {
@@ -65,7 +65,7 @@ extension StallVerdict {
     case .waitOn:
       return nil
     case .stuck(let silent, let inactive):
-      return "\(step): \(addresses[waiter]) has waited \(waited) in \(place), for"
+      return "\(step)\(addresses[waiter]) has waited \(waited) in \(place), for"
         + list(silent) { _ in
           ", which does not answer: it was stopped, its host is down, or the network to it is cut"
         }
@@ -73,13 +73,13 @@ extension StallVerdict {
           ", which has used no processor time for \(states[rank]?.idle.components.seconds ?? 0) s: does it wait for a file?"
         }
     case .lost(let ranks) where ranks.count < states.count:
-      return "\(step): \(addresses[waiter]) has waited \(waited) in \(place), and all ranks wait: messages were lost to"
+      return "\(step)\(addresses[waiter]) has waited \(waited) in \(place), and all ranks wait: messages were lost to"
         + list(ranks) { rank in
           states[rank].map { ", in collective call \($0.position.number), step \($0.step)" } ?? ""
         }
     case .lost:
       return
-        "\(step): all \(states.count) ranks have been in \(place), \(waited), and it does not end: the network has "
+        "\(step)all \(states.count) ranks have been in \(place), \(waited), and it does not end: the network has "
         + "lost what they sent, or is slower than the stall timeout allows"
     }
   }

@@ -5,7 +5,7 @@ extension TrainingConfiguration {
     case off
     case seconds(Int)
 
-    var duration: Duration? {
+    public var duration: Duration? {
       switch self {
       case .off: nil
       case .seconds(let count): .seconds(count)
@@ -19,6 +19,11 @@ extension TrainingConfiguration.StallTimeout: ConfigurationValue {
 
   init?(_ written: WrittenValue) {
     guard let text = written.text else { return nil }
+    self.init(text)
+  }
+
+  /// - Parameter text: `off`, or a time such as `10 min`.
+  public init?(_ text: String) {
     if text == "off" {
       self = .off
       return

@@ -47,6 +47,12 @@ struct EvaluationCommand: ParsableCommand {
       valueName: "what"))
   var thresholdFrom = "normals"
 
+  @Option(
+    help: ArgumentHelp(
+      "how long ranks wait for one that does nothing before the job ends: off, or a time such as 10 min",
+      valueName: "time"))
+  var stallTimeout = "10 min"
+
   func run() throws {
     guard let categories = CategorySelection(category) else {
       throw Failure(.usage, "--category \(category ?? ""): must be a name, different names with commas, or all")
@@ -54,8 +60,12 @@ struct EvaluationCommand: ParsableCommand {
     let options = EvaluationOptions(
       try detector.options(), threshold: try thresholdChoice(), dataSet: try dataSet.dataSet(), dataName: dataSet.name,
       category: category, output: output)
+    guard let stallTimeout = TrainingConfiguration.StallTimeout(stallTimeout) else {
+      throw Failure(.usage, "--stall-timeout \(stallTimeout): must be off, or a time such as 10 min, 30 s or 2 h")
+    }
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
+      try communicator.watch(stallTimeout: stallTimeout.duration)
       let console = Console(rank: communicator.rank, detector.verbosity)
       switch categories {
       case .single:

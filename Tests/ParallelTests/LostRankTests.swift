@@ -44,6 +44,29 @@ extension ParallelTests {
       #expect(outcome.count(of: "\n  \(culprit), which does not answer: ") == 1, "\(outcome.errors)")
     }
 
+    @Test func aStoppedRankOfAnEvaluationIsNamed() throws {
+      let folder = try TemporaryFolder()
+      let good = folder("data/surface/test/good")
+      try FileManager.default.copyItem(atPath: Workplace.data(), toPath: folder("data"))
+      // Enough images that the evaluation is not over before the signal comes.
+      for number in 100..<3000 {
+        try FileManager.default.linkItem(atPath: "\(good)/000.png", toPath: "\(good)/\(number).png")
+      }
+      let tool = try ToolProcess.start(
+        "rd-eval",
+        [
+          try Workplace.standard().path, "--data", folder("data"), "--category", "surface", "--output", folder("out"),
+          "--threads", "1", "--stall-timeout", "2 s",
+        ], ranks: 3)
+      try tool.waits(toSay: "image")
+      kill(try tool.processIdentifier(ofRank: 1), SIGSTOP)
+      let outcome = try tool.wait()
+      #expect(outcome.code == 76, "\(outcome.errors)")
+      #expect(outcome.count(of: "rd-eval: rank 0 on host ") == 1, "\(outcome.errors)")
+      #expect(outcome.count(of: "), which does not answer: ") == 1, "\(outcome.errors)")
+      #expect(!FileManager.default.fileExists(atPath: folder("out/metrics.json")))
+    }
+
     @Test func aKilledRankIsNamed() throws {
       let (outcome, duration, _) = try Self.lose(rank: 1, by: SIGKILL)
       #expect(outcome.code == 137, "\(outcome.errors)")
