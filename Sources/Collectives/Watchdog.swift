@@ -119,8 +119,7 @@ final class Watchdog: @unchecked Sendable {
     lightFuse()
     let failure = Failure(
       .communication, message,
-      hint: "start the job again: rd-train goes on from its newest checkpoint; --stall-timeout says how long ranks wait"
-    )
+      hint: "start the job again; --stall-timeout says how long ranks wait")
     sayAsError("\(ProcessInfo.processInfo.processName): \(failure)")
     // The launcher may reach this rank no more, and others that this one reaches neither.
     for other in states.indices where other != rank { mail.send(.init(kind: .end), to: other) }

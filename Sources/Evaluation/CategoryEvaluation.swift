@@ -58,7 +58,10 @@ public struct CategoryEvaluation {
         measures = CategoryTable.Measures(
           imageAUROC: metrics.imageAUROC, pixelAUROC: metrics.pixelAUROC, aupro: metrics.aupro)
       } catch let failure as Failure where failure.isOnAllRanks {
-        console.say("error: \(category): \(failure)")
+        console.error("\(category): \(failure)")
+        // What stands there of an earlier evaluation is not of this one.
+        let metrics = "\(options.output)/\(category)/metrics.json"
+        try communicator.agree { if communicator.rank == 0, isFile(metrics) { try removeFile(metrics) } }
         failures.append((category, failure))
       }
       rows.append(CategoryTable.Row(name: category, measures: measures))

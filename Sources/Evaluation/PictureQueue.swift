@@ -56,11 +56,14 @@ struct PictureQueue {
         count += 1
         entries.append(Entry(path: path, name: names.png(for: name)))
       case .folder(let path, let name):
+        var problems: [any Error] = []
         do {
-          try open(path, name)
+          try open(path, name) { problems.append($1) }
         } catch {
-          entries.append(Entry(path: path, name: name, problem: "\(error)"))
+          problems.append(error)
         }
+        count += problems.count
+        entries += problems.map { Entry(path: path, name: name, problem: "\($0)") }
       case .end(let path, let before):
         if count == before {
           entries.append(Entry(path: path, name: path, problem: "\(path): no pictures in this folder"))
@@ -82,8 +85,10 @@ struct PictureQueue {
   }
 
   /// Folders that are links are passed over, since they may lead back.
-  private mutating func open(_ path: String, _ name: String) throws {
-    for child in try namesInFolder(path).reversed() {
+  private mutating func open(
+    _ path: String, _ name: String, unusable: (_ child: String, Failure) throws -> Void
+  ) throws {
+    for child in try namesInFolder(path, unusable: unusable).reversed() {
       let (path, name) = ("\(path)/\(child)", name.isEmpty ? child : "\(name)/\(child)")
       if isFolder(path) {
         if !isSymbolicLink(path) { places.append(.folder(path: path, name: name)) }

@@ -90,7 +90,11 @@ public final class Predictor {
     var queue = PictureQueue(communicator.rank == 0 ? arguments : [])
     try communicator.agree { if communicator.rank == 0 { try write(options.format.header) } }
     while true {
-      let wanted = try communicator.agree { try queue.next(trained.extractor.picturesAtATime * communicator.size) }
+      let wanted = try communicator.agree {
+        let entries = try queue.next(trained.extractor.picturesAtATime * communicator.size)
+        try entries.forEach(requireAnotherFolder)
+        return entries
+      }
       let entries = try communicator.allGather(coded: communicator.rank == 0 ? wanted : [])
       if entries.isEmpty { break }
       let share = evenRange(communicator.rank, of: communicator.size, count: entries.count)
@@ -98,7 +102,7 @@ public final class Predictor {
       counts.pictures += predictions.count
       counts.anomalous += predictions.count { $0.verdict == .anomalous }
       counts.unreadable += predictions.count { $0.verdict == nil }
-      for error in predictions.compactMap(\.error) { console.say("error: \(error)") }
+      for error in predictions.compactMap(\.error) { console.error(error) }
       try communicator.agree {
         if communicator.rank == 0 { try write(predictions.map(options.format.line).joined()) }
       }
@@ -106,6 +110,16 @@ public final class Predictor {
     }
     return counts
   }
+
+  /// A picture is not replaced by its own result, nor by that of one beside it.
+  private func requireAnotherFolder(_ entry: PictureQueue.Entry) throws {
+    guard let path = overlay(of: entry), isSameFile(folder(of: path), folder(of: entry.path)) else { return }
+    throw Failure(
+      .configuration, "\(entry.path): the picture of its heat map, \(path), would lie beside it",
+      hint: "name another folder with --output: there it could take the place of one of yours")
+  }
+
+  private func overlay(of entry: PictureQueue.Entry) -> String? { options.output.map { "\($0)/\(entry.name)" } }
 
   private func judge(_ entries: [PictureQueue.Entry]) throws -> [Prediction] {
     let decoded = try trained.team.map(entries.count) { index in
@@ -148,8 +162,7 @@ public final class Predictor {
     prediction.regions = regions.map {
       Prediction.Region($0, side: side, width: picture.width, height: picture.height, fit: trained.fit)
     }
-    if let output = options.output {
-      let path = "\(output)/\(entry.name)"
+    if let path = overlay(of: entry) {
       try makeFolder(folder(of: path))
       try pictures.verdict(
         image: trained.fit.whole(picture), map: detection.map, side: side, regions: mask, extent: extent,

@@ -144,6 +144,12 @@ public func isSymbolicLink(_ path: String) -> Bool {
 /// Whether the name leads to a regular file.
 public func isFile(_ path: String) -> Bool { fileSize(path) != nil }
 
+/// Whether two paths lead to the same file or folder, by whatever way; not where one leads nowhere.
+public func isSameFile(_ first: String, _ second: String) -> Bool {
+  var (one, other) = (stat(), stat())
+  return stat(first, &one) == 0 && stat(second, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino
+}
+
 /// The size of a regular file in bytes, nil where the name leads to something else or nowhere.
 public func fileSize(_ path: String) -> Int? {
   var status = stat()

@@ -55,6 +55,9 @@ public final class Console: Sendable {
   /// A line that stays, and that nothing keeps from being said.
   public func warn(_ line: String) { show("warning: \(line)") }
 
+  /// The same of what went wrong.
+  public func error(_ line: String) { show("error: \(line)") }
+
   private func show(_ line: String) {
     guard isShown else { return }
     state.withLock { state in

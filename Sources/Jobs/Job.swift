@@ -43,13 +43,17 @@ public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: St
   } catch {
     let failure = error as? Failure
     let code = failure?.code.rawValue ?? Command.exitCode(for: error).rawValue
-    guard LaunchEnvironment.current.rank == 0 else {
-      // mpirun ends all ranks as soon as one ends with an error: rank 0 needs the time to say which.
-      if code != 0 { Thread.sleep(forTimeInterval: 1) }
-      exit(code)
+    let rank = LaunchEnvironment.current.rank
+    if rank > 0 {
+      guard code != 0 else { exit(code) }
+      // mpirun ends all ranks, within two seconds, as soon as one ends with an error. Rank 0 needs time to say which, and where all fail alike it
+      // says so for all.
+      let isRankZeros = failure?.isOnAllRanks == true
+      Thread.sleep(forTimeInterval: isRankZeros ? 1 : 3)
+      if isRankZeros { exit(code) }
     }
     guard let failure else { Command.exit(withError: error) }
-    sayAsError("\(tool): \(failure)")
+    sayAsError("\(tool): \(rank > 0 ? "rank \(rank) (\(LaunchEnvironment.hostName)): " : "")\(failure)")
     exit(code)
   }
 }

@@ -1,5 +1,4 @@
 import Diagnostics
-import Metrics
 
 /// Which anomaly values the ends of the color map stand for: one scale for a whole set of images, so that a color means
 /// the same in all of them and a normal image does not look anomalous.
@@ -16,36 +15,6 @@ public struct HeatMapScale: Sendable, Equatable {
     }
     self.low = low
     self.high = high
-  }
-
-  /// From the smallest to the largest value of a set of anomaly maps.
-  /// - Throws: `Failure` of `.internalError` when a value is not finite or there is none.
-  public init(spanning maps: some Sequence<[Float]>) throws {
-    var (low, high) = (Float.infinity, -Float.infinity)
-    for map in maps {
-      try requireFinite(map)
-      for value in map {
-        low = min(low, value)
-        high = max(high, value)
-      }
-    }
-    try self.init(low: Double(low), high: Double(high))
-  }
-
-  /// From a value that is usual in normal images to the largest of the set: what is normal stays dark, and the colors
-  /// are left for what stands out.
-  /// - Parameters:
-  ///   - normal: statistics of the normal images' pixels (or of samples of them).
-  ///   - probability: the share of normal pixels that take the lowest color; of the probabilities of
-  ///     `ScoreStatistics` the nearest is taken.
-  ///   - highest: the largest value in the set; where normal pixels exceed it, theirs counts.
-  /// - Throws: `Failure` of `.internalError` for a value that is not finite.
-  public init(normal: ScoreStatistics, probability: Double = 0.5, highest: Double) throws {
-    guard highest.isFinite else {
-      throw Failure(.internalError, "heat map: the largest anomaly value is \(highest)")
-    }
-    let quantile = normal.quantiles.min { abs($0.probability - probability) < abs($1.probability - probability) }
-    try self.init(low: quantile?.value ?? normal.minimum, high: max(highest, normal.maximum))
   }
 
   /// Where a finite value lies between the ends, from 0 to 1; beyond them it is 0 or 1.

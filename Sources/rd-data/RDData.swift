@@ -120,16 +120,8 @@ struct Audit: ParsableCommand {
   var sheet: String?
 
   func run() throws {
-    guard ["text", "json"].contains(format) else { throw Failure(.usage, "--format \(format): must be text or json") }
-    let layout = try layout.map { name in
-      guard let layout = DataSet.Layout(rawValue: name) else {
-        let names = DataSet.Layout.allCases.map(\.rawValue)
-        throw Failure(
-          .usage, "--layout \(name): must be \(names.joined(separator: ", "))",
-          hint: suggestion(for: name, among: names).map { "did you mean \($0)?" })
-      }
-      return layout
-    }
+    let format: AuditFormat = try word(format, for: "--format")
+    let layout: DataSet.Layout? = try layout.map { try word($0, for: "--layout") }
     let dataSet = DataSet(data, layout: layout)
     let all = try category == nil ? Set(dataSet.categories()).union(dataSet.testedCategories()).sorted() : []
     let categories = all.isEmpty ? [category] : all.map { $0 }
@@ -139,12 +131,12 @@ struct Audit: ParsableCommand {
         console.progress(done, of: total, "\(name.map { "\($0): " } ?? "")image \(done)/\(total)")
       }
     }
-    if format == "json" {
+    switch format {
+    case .text: try writeResult(audits.map(\.text).joined(separator: "\n\n") + "\n")
+    case .json:
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      print(String(decoding: try encoder.encode(audits), as: UTF8.self))
-    } else {
-      print(audits.map(\.text).joined(separator: "\n\n"))
+      try writeResult(String(decoding: encoder.encode(audits), as: UTF8.self) + "\n")
     }
     if let sheet { try drawSheet(of: dataSet, categories).writePNG(to: sheet) }
   }
@@ -170,3 +162,5 @@ struct Audit: ParsableCommand {
     return try contactSheet(cells, columns: columns)
   }
 }
+
+private enum AuditFormat: String, CaseIterable { case text, json }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Diagnostics
+import Jobs
 import Reports
 
 /// Evaluations side by side.
@@ -26,9 +27,7 @@ struct CompareCommand: ParsableCommand {
     guard folders.count > 1 || paper else {
       throw Failure(.usage, "compare: one folder has nothing to be compared with", hint: "give another, or --paper")
     }
-    guard let form = Comparison.Form(rawValue: format) else {
-      throw Failure(.usage, "--format \(format): must be text, markdown, csv or json")
-    }
-    print(try Comparison(folders.map(EvaluatedRun.init), withPaper: paper).written(as: form), terminator: "")
+    let form: Comparison.Form = try word(format, for: "--format")
+    try writeResult(Comparison(folders.map(EvaluatedRun.init), withPaper: paper).written(as: form))
   }
 }

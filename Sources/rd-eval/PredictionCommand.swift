@@ -60,13 +60,8 @@ struct PredictionCommand: ParsableCommand {
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-eval", over: communicator) {
       let console = Console(rank: communicator.rank, detector.verbosity)
-      let counts = try Predictor(options, over: communicator, console: console).predict(images) { lines in
-        do {
-          try FileHandle.standardOutput.write(contentsOf: Data(lines.utf8))
-        } catch {
-          throw Failure(.inputOutput, "standard output: cannot be written: \(error)")
-        }
-      }
+      let counts = try Predictor(options, over: communicator, console: console).predict(
+        images, write: writeResult)
       console.say(
         "\(counts.pictures) images: \(counts.anomalous) anomalous, "
           + "\(counts.pictures - counts.anomalous - counts.unreadable) normal, \(counts.unreadable) unreadable")

@@ -17,8 +17,8 @@ enum PlanningCommand {
       let plan = try TrainingPlan(configuration, ranks: options.planRanks, over: communicator)
       guard communicator.rank == 0 else { return }
       switch options.format {
-      case .text: print(plan.text(links), terminator: "")
-      case .json: print(String(decoding: try plan.json(links), as: UTF8.self))
+      case .text: try writeResult(plan.text(links))
+      case .json: try writeResult(String(decoding: plan.json(links), as: UTF8.self) + "\n")
       }
     }
   }

@@ -42,7 +42,7 @@ struct TrainingOptions: ParsableCommand {
   @OptionGroup(title: "Planning") var planning: PlanningOptions
 
   func run() throws {
-    if printReference { return print(TrainingConfiguration.reference, terminator: "") }
+    if printReference { return try writeResult(TrainingConfiguration.reference) }
     let groups = [
       data.words, model.words, optimisation.words, execution.words, checkpoints.words, evaluation.words,
       logs.words,
@@ -52,7 +52,7 @@ struct TrainingOptions: ParsableCommand {
       file: config, options: Dictionary(uniqueKeysWithValues: options))
     if printConfig {
       guard LaunchEnvironment.current.rank == 0 else { return }
-      print(configuration.toml(origins: origins), terminator: "")
+      try writeResult(configuration.toml(origins: origins))
     } else if planning.plan {
       try PlanningCommand.run(configuration, planning)
     } else {

@@ -81,6 +81,18 @@ extension ParallelTests {
       #expect(outcome.count(of: ": rank 1 on ") == 1, "\(outcome.errors)")
     }
 
+    /// As with a configuration that another host has an older version of: rank 0 waits for it in MPI's own start.
+    @Test func aRankThatIsToldNonsense() throws {
+      let folder = try TemporaryFolder()
+      let outcome = try ToolProcess.run(
+        "rd-train", Workplace.standardOptions() + ["--output", folder("run")], ranks: 2,
+        shell: #"[ $OMPI_COMM_WORLD_RANK = 0 ] || set -- "$@" --epochs 0"#)
+      #expect(outcome.code == 64, "\(outcome.errors)")
+      #expect(
+        outcome.count(of: "rd-train: rank 1 (") == 1 && outcome.count(of: "--epochs 0: must be") == 1,
+        "\(outcome.errors)")
+    }
+
     // MARK: Images
 
     @Test func aFolderThatIsNotThere() throws {

@@ -64,10 +64,15 @@ extension ParallelTests {
     func aCategoryThatFailsDoesNotStopTheOthers(ranks: Int?) throws {
       let folder = try Self.workplace(data: ["first", "last"], runs: ["first", "last"])
       try FileManager.default.createDirectory(atPath: folder("data/empty/test/good"), withIntermediateDirectories: true)
-      try FileManager.default.createDirectory(atPath: folder("runs/empty"), withIntermediateDirectories: true)
+      for name in ["runs/empty", "out/empty"] {
+        try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
+      }
+      // Of an earlier evaluation.
+      try Data("{}".utf8).write(to: folder.url.appendingPathComponent("out/empty/metrics.json"))
       let outcome = try Self.evaluate("first,empty,norun,last", ranks: ranks, in: folder)
       #expect(outcome.code == 65, "\(outcome.errors)")
       #expect(outcome.count(of: "error: empty: ") == 1 && outcome.count(of: "holds no checkpoint") == 1)
+      #expect(!FileManager.default.fileExists(atPath: folder("out/empty/metrics.json")))
       #expect(outcome.count(of: "error: norun: ") == 1 && outcome.count(of: "norun: No such file or directory") == 1)
       #expect(outcome.count(of: "2 of 4 categories could not be evaluated: empty, norun") == 1, "\(outcome.errors)")
       let lines = try Self.table(folder)

@@ -124,6 +124,8 @@ extension ParallelTests {
       let json = try ToolProcess.run("rd-data", ["audit", data, "--category", "surface", "--format", "json"])
       let audits = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]]
       #expect(audits?.count == 1 && audits?[0]["training"] as? Int == 10)
+      let full = try ToolProcess.run("rd-data", ["audit", data, "--format", "json"], shell: "exec > /dev/full")
+      #expect(full.code == 74 && full.count(of: "standard output: cannot be written") == 1, "\(full.errors)")
       for arguments in [["audit", folder("nothing")], ["audit", data, "--layout", "visas"]] {
         let refused = try ToolProcess.run("rd-data", arguments)
         #expect([64, 65].contains(refused.code) && refused.output.isEmpty)

@@ -89,7 +89,7 @@ extension ParallelTests {
       // The second group has one rank.
       let broken = try train(ranks: 3, ["--ranks-per-category", "2"])
       #expect(broken.code == 65, "\(broken.errors)")
-      #expect(broken.count(of: "\nc: failed: ") == 1 && broken.count(of: "rd-train: ") == 1, "\(broken.errors)")
+      #expect(broken.count(of: "\nc: error: ") == 1 && broken.count(of: "rd-train: ") == 1, "\(broken.errors)")
       #expect(broken.errors.contains("rd-train: 1 of 4 categories failed: c\n"), "\(broken.errors)")
       let failed = try Summary(output)
       #expect(failed.results == ["a done", "b done", "c failed", "d done"] && failed.exitCode == 65)

@@ -205,6 +205,31 @@ extension ParallelTests {
       #expect(lines.compactMap(\.overlay) == ["out/in/a.jpg.png", "out/in/a.jpg-2.png"])
     }
 
+    @Test(arguments: [(["part.png"], "."), (["./part.png"], "../in"), (["."], "."), (["../in/"], "..")])
+    func noPictureIsReplacedByItsResult(pictures: [String], output: String) throws {
+      let folder = try TemporaryFolder()
+      let inside = URL(fileURLWithPath: folder("in"))
+      try FileManager.default.createDirectory(at: inside, withIntermediateDirectories: true)
+      let good = try Data(contentsOf: URL(fileURLWithPath: Workplace.data() + "/surface/train/good/000.png"))
+      try good.write(to: inside.appendingPathComponent("part.png"))
+      let outcome = try Self.predict(pictures + ["--output", output], ranks: 2, in: inside)
+      #expect(outcome.code == 78 && outcome.count(of: "name another folder with --output") == 1, "\(outcome.errors)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: inside.path) == ["part.png"])
+      #expect(try Data(contentsOf: inside.appendingPathComponent("part.png")) == good)
+    }
+
+    /// A name that is not UTF-8, and errors that --quiet lets pass.
+    @Test func aNameThatCannotBeReadDoesNotStopTheOthers() throws {
+      let folder = try TemporaryFolder()
+      let good = try Workplace.data() + "/surface/train/good/000.png"
+      let outcome = try ToolProcess.run(
+        "rd-eval", ["predict", Self.run(), "parts", "--format", "jsonl", "--quiet"], in: folder.url,
+        shell: #"mkdir parts && cp "\#(good)" parts/good.png && cp "\#(good)" parts/$'bad\xff.png'"#)
+      #expect(outcome.code == 65 && outcome.count(of: "1 of 2 images could not be read") == 1, "\(outcome.errors)")
+      #expect(outcome.count(of: "error: parts: the name \"bad\u{FFFD}.png\"") == 1, "\(outcome.errors)")
+      #expect(try Self.lines(outcome).map(\.verdict).count { $0 != nil } == 1)
+    }
+
     /// The sum over 1024 pixels reaches the threshold, so that some of these reach its 1024th part.
     @Test func anAnomalousSumHasRegions() throws {
       let good = try Workplace.data() + "/surface/train/good/000.png"

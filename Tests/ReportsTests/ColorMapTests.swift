@@ -1,6 +1,5 @@
 import Diagnostics
 import Foundation
-import Metrics
 import Testing
 
 @testable import Reports
@@ -51,23 +50,9 @@ import Testing
     #expect([1, 2, 2.1].map(scale.place) == [0, 0, 1])
   }
 
-  @Test func spansTheSet() throws {
-    #expect(try HeatMapScale(spanning: [[1, 2], [-0.5, 1.5]]) == HeatMapScale(low: -0.5, high: 2))
-  }
-
-  @Test func startsAtWhatIsNormal() throws {
-    let normal = try ScoreStatistics((0...100).map { Double($0) })
-    #expect(try HeatMapScale(normal: normal, highest: 250) == HeatMapScale(low: 50, high: 250))
-    #expect(try HeatMapScale(normal: normal, probability: 0.9, highest: 20) == HeatMapScale(low: 90, high: 100))
-  }
-
   @Test func whatMakesNoSenseIsRejected() throws {
     for (low, high) in [(2, 1), (.nan, 1), (0, .nan), (-.infinity, 0), (0, .infinity)] as [(Double, Double)] {
       #expect(throws: Failure.self) { _ = try HeatMapScale(low: low, high: high) }
     }
-    #expect(throws: Failure.self) { _ = try HeatMapScale(spanning: [[1, .nan], [2]]) }
-    #expect(throws: Failure.self) { _ = try HeatMapScale(spanning: [] as [[Float]]) }
-    let normal = try ScoreStatistics([1, 2])
-    #expect(throws: Failure.self) { _ = try HeatMapScale(normal: normal, highest: .nan) }
   }
 }

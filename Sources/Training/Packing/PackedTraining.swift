@@ -81,7 +81,7 @@ public struct PackedTraining {
       let failure = error as? Failure ?? Failure(.internalError, "\(error)")
       guard failure.isOnAllRanks || packed.group.size == 1, failure.code != .communication else { throw error }
       outcome.note(failure)
-      console.say("\(outcome.result.rawValue): \(failure)")
+      failure.code == .stoppedResumable ? console.say("stopped: \(failure)") : console.error("\(failure)")
     }
     outcome.minutes = ((ContinuousClock.now - began).seconds / 0.06).rounded() / 1000
     outcome.ended = Date()
