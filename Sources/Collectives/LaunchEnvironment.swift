@@ -11,6 +11,8 @@ public struct LaunchEnvironment: Sendable, Equatable {
   public let hasLauncher: Bool
   /// Whether that was Open MPI's mpirun or one of its daemons.
   public let isByMPIRun: Bool
+  /// Whether the launcher counts this process as the first on its host.
+  public let isFirstOnHost: Bool
   /// When the scheduler ends the job, where it says so, as newer Slurms do.
   public let end: Date?
   /// How many tasks `srun` started without offering them MPI: they would be as many jobs of one rank.
@@ -25,6 +27,7 @@ public struct LaunchEnvironment: Sendable, Equatable {
     let taskCount = number("SLURM_STEP_NUM_TASKS")
     let rank = number("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
     end = environment["SLURM_JOB_END_TIME"].flatMap { Double($0) }.map { Date(timeIntervalSince1970: $0) }
+    isFirstOnHost = number("OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID") == 0
     isByMPIRun = environment["OMPI_COMM_WORLD_RANK"] != nil
     hasLauncher = rank != nil || environment["OMPI_COMM_WORLD_SIZE"] != nil
     if hasLauncher {

@@ -24,7 +24,7 @@ public func runJob(tool: String, over communicator: any Communicator, _ body: ()
   }
 }
 
-/// Parses the command line and runs a tool; ends the process with a sysexits code. The message is rank 0's, the code the same on every rank.
+/// Parses the command line and runs a tool; ends the process with a sysexits code. What goes wrong on all ranks is said by rank 0.
 public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: String) {
   // Tensors that were read and brought into another form go back to the system; glibc would otherwise come to keep ever larger ones.
   mallopt(M_MMAP_THRESHOLD, 1 << 20)
@@ -43,17 +43,16 @@ public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: St
   } catch {
     let failure = error as? Failure
     let code = failure?.code.rawValue ?? Command.exitCode(for: error).rawValue
-    let rank = LaunchEnvironment.current.rank
-    if rank > 0 {
-      guard code != 0 else { exit(code) }
-      // mpirun ends all ranks, within two seconds, as soon as one ends with an error. Rank 0 needs time to say which, and where all fail alike it
-      // says so for all.
-      let isRankZeros = failure?.isOnAllRanks == true
-      Thread.sleep(forTimeInterval: isRankZeros ? 1 : 3)
-      if isRankZeros { exit(code) }
+    let launch = LaunchEnvironment.current
+    if launch.rank > 0 {
+      // Where all ranks fail alike, rank 0 says so for all: mpirun ends the others, within two seconds, as soon as one has ended with an error.
+      // Other launchers may not, so of each host one rank speaks.
+      let maySpeak = code != 0 && failure?.isOnAllRanks != true && (launch.isByMPIRun || launch.isFirstOnHost)
+      if code != 0 { Thread.sleep(forTimeInterval: maySpeak ? 3 : 1) }
+      guard maySpeak else { exit(code) }
     }
     guard let failure else { Command.exit(withError: error) }
-    sayAsError("\(tool): \(rank > 0 ? "rank \(rank) (\(LaunchEnvironment.hostName)): " : "")\(failure)")
+    sayAsError("\(tool): \(launch.rank > 0 ? "rank \(launch.rank) (\(LaunchEnvironment.hostName)): " : "")\(failure)")
     exit(code)
   }
 }

@@ -222,7 +222,7 @@ import Training
 
   // MARK: Ranks
 
-  @Test(arguments: ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"])
+  @Test(arguments: ["PMIX_RANK", "PMI_RANK", "SLURM_PROCID"])
   func otherRanksAreQuiet(variable: String) throws {
     for (arguments, file, code) in [([], nil, 64), (["--bogus"], nil, 64), ([], "x = 1", 78), (["--help"], nil, 0)]
       as [([String], String?, Int32)]
@@ -234,9 +234,18 @@ import Training
     }
   }
 
-  @Test func aRankOfMpirunInASlurmJobIsNotTheJobsFirstProcess() throws {
-    let outcome = try run([], environment: ["OMPI_COMM_WORLD_RANK": "1", "SLURM_PROCID": "0"])
-    #expect(outcome.code == 64 && outcome.errors.isEmpty)
+  /// After a time in which mpirun would have ended it if rank 0 had failed too.
+  @Test(arguments: [
+    ["OMPI_COMM_WORLD_RANK": "1"], ["OMPI_COMM_WORLD_RANK": "1", "SLURM_PROCID": "0"],
+    ["SLURM_PROCID": "1", "SLURM_LOCALID": "0"],
+  ])
+  func aRankThatMayFailAloneSaysSo(environment: [String: String]) throws {
+    let began = ContinuousClock.now
+    let outcome = try run([], environment: environment)
+    #expect(outcome.code == 64 && outcome.errors.hasPrefix("rd-train: rank 1 ("), "\(outcome.errors)")
+    #expect(ContinuousClock.now - began > .seconds(2.5))
+    let help = try run(["--help"], environment: environment)
+    #expect(help.code == 0 && (help.output + help.errors).isEmpty)
   }
 
   @Test(
