@@ -15,18 +15,20 @@ void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, doub
     }
 }
 
-// Comparisons are such that a NaN stays one.
+// Comparisons are such that a NaN stays one. y may be residual: the pragmas tell the compiler that nothing else overlaps.
 DISPATCHED
 void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
                float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
   for (ptrdiff_t r = 0; r < rows; r++, x += channels, y += y_stride) {
     if (residual) {
       if (relu)
+#pragma clang loop vectorize(assume_safety)
         for (ptrdiff_t c = 0; c < channels; c++) {
           float v = x[c] * scale[c] + shift[c] + residual[c];
           y[c] = v < 0 ? 0 : v;
         }
       else
+#pragma clang loop vectorize(assume_safety)
         for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c] + residual[c];
       residual += channels;
     } else if (relu)

@@ -19,7 +19,7 @@ public final class ActivationMemory {
   private let keepsActivations: Bool
   private var shared: [Role: FloatBuffer] = [:]
 
-  /// - Parameter keepsActivations: whether each block's output gets memory of its own, as back-propagation needs, or shares it with others.
+  /// - Parameter keepsActivations: whether there is a backward pass.
   public init(images: Int, keepsActivations: Bool) {
     self.images = images
     self.keepsActivations = keepsActivations
@@ -33,9 +33,17 @@ public final class ActivationMemory {
     keepsActivations ? buffer(for: .innerGradient, countPerImage) : nil
   }
 
+  /// Whether the output of a stage's block gets memory of its own, and is kept. The last one's leaves the stage. Back-propagation needs all of them, but
+  /// makes every other one again from the one before.
+  /// - Parameter later: the blocks behind it.
+  func keepsOutput(later: Int) -> Bool { keepsActivations ? later % 2 == 0 : later == 0 }
+
+  /// Memory for what is added to a block's last convolution. In training that has memory of its own, so the block's output can take its place.
+  func skipOutput(_ countPerImage: Int, beside output: FloatBuffer) -> FloatBuffer {
+    keepsActivations ? output : buffer(for: .skip, countPerImage)
+  }
+
   func buffer(for role: Role, _ countPerImage: Int) -> FloatBuffer {
-    // What is hidden in a block is made anew when its turn comes.
-    if keepsActivations, case .block = role { return own(countPerImage) }
     let buffer = shared[role] ?? FloatBuffer()
     buffer.grow(to: images * countPerImage)
     shared[role] = buffer

@@ -16,8 +16,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
   private let runningMean: Int
   private let runningVariance: Int
 
-  /// The convolution's output, images x H x W x C; after the backward pass its gradient.
-  private let z: FloatBuffer
+  /// The place of the convolution's output, images x H x W x C; after the backward pass of its gradient. Nil where it is not kept.
+  private let output: Int?
   // What forward keeps for backward, by channel.
   private let mean: FloatBuffer
   private let inverseDeviation: FloatBuffer
@@ -44,10 +44,37 @@ public final class NormalizedConvolution: ConvolutionUnit {
     shift = parameters.affine.claimVector("\(name).bias", count: channels)
     runningMean = parameters.statistics.claimVector("\(name).running_mean", count: channels)
     runningVariance = parameters.statistics.claimVector("\(name).running_var", count: channels)
-    z = FloatBuffer(step.capacity * shape.outputCount)
+    output =
+      Self.isSoonComputed(shape)
+      ? nil : step.memory.claimOutput(step.capacity * shape.outputCount, weightsAt: weights)
+    if output == nil { step.passingOutput.buffer.grow(to: step.capacity * shape.outputCount) }
     (mean, inverseDeviation) = (FloatBuffer(channels), FloatBuffer(channels))
     (a, b, c) = (FloatBuffer(channels), FloatBuffer(channels), FloatBuffer(channels))
     step.reserve(shape)
+  }
+
+  /// Whether the output is computed again for the backward pass, rather than kept: it takes many times the memory of the input, and little work.
+  private static func isSoonComputed(_ shape: ConvolutionShape) -> Bool {
+    shape.kernel == 1 && shape.stride == 1 && shape.inputChannels < shape.outputChannels && shape.inputChannels <= 128
+  }
+
+  /// Whether ``forwardAgain(_:residual:into:)`` can do without the input of the forward pass.
+  var keepsOutput: Bool { output != nil }
+
+  private var z: UnsafeMutablePointer<Float> {
+    output.map { step.memory.outputs + $0 } ?? step.passingOutput.buffer.pointer
+  }
+
+  private func convolve(_ x: UnsafePointer<Float>) throws {
+    try step.engine.forward(
+      shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z)
+    if output == nil { step.passingOutput.holder = ObjectIdentifier(self) }
+  }
+
+  /// Computes the convolution's output again, if it is not there any more.
+  /// - Parameter x: the input of the forward pass.
+  private func recall(_ x: UnsafePointer<Float>) throws {
+    if output == nil && step.passingOutput.holder != ObjectIdentifier(self) { try convolve(x) }
   }
 
   /// Normalises by the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is
@@ -56,10 +83,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
     _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
     stride: Int
   ) throws {
-    let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
-    let z = z.pointer
-    try step.engine.forward(
-      shape, images: images, x: x, weights: step.parameters.weights.values + weights, into: z)
+    let (channels, size, pixels, z) = (channels, shape.outputCount, shape.outputPixels, z)
+    try convolve(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       rd_channel_moments(z + images.lowerBound * size, images.count * pixels, channels, sums, sums + channels)
     }
@@ -85,15 +110,19 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try normalize(residual: residual, into: y, stride: stride)
   }
 
-  /// The output of the last forward pass once more, where nothing was added to it: cheaper than the memory that keeping it takes. Before ``backward``.
-  func forwardAgain(into y: UnsafeMutablePointer<Float>) throws {
-    try normalize(residual: nil, into: y, stride: channels)
+  /// The output of the last forward pass once more: cheaper than the memory that keeping it takes. Before ``backward``.
+  /// - Parameter x: the input of that pass.
+  func forwardAgain(
+    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>? = nil, into y: UnsafeMutablePointer<Float>
+  ) throws {
+    try recall(x)
+    try normalize(residual: residual, into: y, stride: channels)
   }
 
   private func normalize(
     residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>, stride: Int
   ) throws {
-    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z.pointer, a.pointer, b.pointer)
+    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z, a.pointer, b.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
@@ -133,7 +162,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
     let y = activation == .relu ? y : nil
-    let (z, mean, inverseDeviation) = (z.pointer, mean.pointer, inverseDeviation.pointer)
+    let (z, mean, inverseDeviation) = (z, mean.pointer, inverseDeviation.pointer)
+    try recall(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
@@ -157,12 +187,14 @@ public final class NormalizedConvolution: ConvolutionUnit {
       c.pointer[channel] = Float(-slope * Double(mean[channel]) - factor * shiftGradient / count)
     }
     let (a, b, c) = (a.pointer, b.pointer, c.pointer)
+    if output == nil { step.passingOutput.holder = nil }
     try step.forImageParts { images in
       let z = z + images.lowerBound * size
       rd_batch_norm_input_gradient(
         z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
     }
 
+    if let output { step.memory.finish(output) }
     try step.addWeightGradient(of: shape, at: weights, x: x, dy: z)
     if let dx {
       try step.engine.inputGradient(

@@ -52,8 +52,13 @@ public final class Parameters {
   public let affine = ParameterArena()
   /// Running means and variances, which are no parameters but belong to the model.
   public let statistics = ParameterArena()
-  /// Partial gradients of the weights: a copy for each of the rank's nodes in the tree of shards.
-  public let weightGradients = FloatBuffer()
+  /// Where the weights' gradients lie, and the layers' outputs before these.
+  let stepMemory = StepMemory()
+  /// Partial gradients of the weights: a copy for each of the rank's nodes in the tree of shards. They last until the next forward pass.
+  public var weightGradients: UnsafeMutablePointer<Float> { stepMemory.gradients }
+  public var weightGradientBytes: Int { nodes * weights.count * MemoryLayout<Float>.stride }
+  /// This rank's nodes in the tree of shards.
+  public private(set) var nodes = 0
   /// The affine parameters' gradients.
   public let affineGradients = FloatBuffer()
 
@@ -69,10 +74,11 @@ public final class Parameters {
   }
 
   public func allocate(nodes: Int) {
+    self.nodes = nodes
     weights.allocate()
     affine.allocate()
     statistics.allocate()
-    weightGradients.grow(to: nodes * weights.count)
+    stepMemory.allocate(gradients: nodes * weights.count)
     affineGradients.grow(to: affine.count)
   }
 }

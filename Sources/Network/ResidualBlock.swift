@@ -24,23 +24,30 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
   /// Of the hidden outputs, one after the other, in training.
   private let innerGradient: FloatBuffer?
   private let skipOutput: FloatBuffer?
+  /// Whether the output outlives the block after the next one.
+  let keepsOutput: Bool
   let output: FloatBuffer
   /// The input of the last forward pass.
   var input: UnsafePointer<Float>?
 
-  /// - Parameter ownOutput: whether the output must outlive the block after the next one.
+  /// - Parameters:
+  ///   - later: the blocks behind this one in its stage.
+  ///   - unit: makes the units in the reverse order of the backward pass.
   init(
-    _ description: BlockDescription, memory: ActivationMemory, parity: Int, ownOutput: Bool,
+    _ description: BlockDescription, memory: ActivationMemory, later: Int,
     unit: (UnitDescription) throws -> Unit
   ) rethrows {
-    units = try description.units.map(unit)
+    let first = try unit(description.units[0])
     skip = try description.skip.map(unit)
+    units = try [first] + description.units.dropFirst().map(unit)
     isResidual = description.isResidual
     hidden = units.dropLast().enumerated().map { memory.buffer(for: .hidden($0), $1.shape.outputCount) }
     innerGradient = memory.innerGradient(units.dropLast().map(\.shape.outputCount).max() ?? 0)
-    skipOutput = skip.map { memory.buffer(for: .skip, $0.shape.outputCount) }
     let count = units[units.count - 1].shape.outputCount
-    output = ownOutput ? memory.own(count) : memory.buffer(for: .block(parity: parity), count)
+    keepsOutput = memory.keepsOutput(later: later)
+    let output = keepsOutput ? memory.own(count) : memory.buffer(for: .block(parity: later % 2), count)
+    skipOutput = skip.map { memory.skipOutput($0.shape.outputCount, beside: output) }
+    self.output = output
   }
 
   func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
@@ -64,8 +71,10 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
 
 extension ResidualBlock where Unit == NormalizedConvolution {
   /// Back-propagates the step's gradient, that of the output. Afterwards the step's gradient is that of the input.
-  /// - Parameter inputChannels: so many of the input's channels, from the first on, need a gradient.
-  func backward(_ step: TrainingStep, inputChannels: Int) throws {
+  /// - Parameters:
+  ///   - inputChannels: so many of the input's channels, from the first on, need a gradient.
+  ///   - inputAgain: makes the input again, where it has not been kept.
+  func backward(_ step: TrainingStep, inputChannels: Int, inputAgain: () throws -> Void) throws {
     guard let input, let innerGradient, isResidual, !hidden.isEmpty else {
       preconditionFailure("no residual block, or one without a forward pass")
     }
@@ -75,13 +84,33 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     var (dy, y) = (gradient, output)
     for index in hidden.indices.reversed() {
       let x = hidden[index]
-      try units[index].forwardAgain(into: x.pointer)
+      try hiddenAgain(index)
       try units[index + 1].backward(dy, through: y.pointer, x: x.pointer, into: inner)
       (dy, y) = (inner, x)
     }
+    try inputAgain()
     let target = inputChannels > 0 ? gradient : nil
     // The last convolution's activation is also the skip connection's.
     if let skip { try skip.backward(gradient, through: nil, x: input, into: target, channels: inputChannels) }
     try units[0].backward(dy, through: y.pointer, x: input, into: target, channels: inputChannels, adding: true)
+  }
+
+  /// Makes a hidden output of the last forward pass again. The convolution before it must keep what it has computed.
+  private func hiddenAgain(_ index: Int) throws {
+    guard let input else { preconditionFailure("no forward pass") }
+    let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
+    try units[index].forwardAgain(x, into: hidden[index].pointer)
+  }
+
+  /// Makes the output of the last forward pass again; of what is hidden in the blocks the last may be overwritten.
+  func outputAgain() throws {
+    guard var residual = input else { preconditionFailure("no forward pass") }
+    if let skip, let skipOutput {
+      try skip.forwardAgain(residual, into: skipOutput.pointer)
+      residual = UnsafePointer(skipOutput.pointer)
+    }
+    let last = units[units.count - 1]
+    if !last.keepsOutput { try hiddenAgain(hidden.count - 1) }
+    try last.forwardAgain(hidden[hidden.count - 1].pointer, residual: residual, into: output.pointer)
   }
 }

@@ -8,8 +8,7 @@ public final class Stage<Unit: ConvolutionUnit> {
     _ descriptions: [BlockDescription], memory: ActivationMemory, unit: (UnitDescription) throws -> Unit
   ) rethrows {
     blocks = try descriptions.enumerated().map { index, description in
-      try ResidualBlock(
-        description, memory: memory, parity: index % 2, ownOutput: index == descriptions.count - 1, unit: unit)
+      try ResidualBlock(description, memory: memory, later: descriptions.count - 1 - index, unit: unit)
     }
     outputCount = descriptions.last?.units.last?.shape.outputCount ?? 0
   }
@@ -32,7 +31,9 @@ extension Stage where Unit == NormalizedConvolution {
   public func backward(_ step: TrainingStep, inputChannels: Int? = nil) throws {
     for index in blocks.indices.reversed() {
       let all = blocks[index].units[0].shape.inputChannels
-      try blocks[index].backward(step, inputChannels: index > 0 ? all : inputChannels ?? all)
+      try blocks[index].backward(step, inputChannels: index > 0 ? all : inputChannels ?? all) {
+        if index > 0, !blocks[index - 1].keepsOutput { try blocks[index - 1].outputAgain() }
+      }
     }
   }
 }

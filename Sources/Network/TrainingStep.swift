@@ -21,6 +21,8 @@ public final class TrainingStep {
 
   /// The gradient of the output of the block that back-propagation has reached; it becomes that of the block's input.
   package let gradient = FloatBuffer()
+  let passingOutput = PassingOutput()
+  var memory: StepMemory { parameters.stepMemory }
 
   private var partials: UnsafeMutableBufferPointer<Double>
   private var totals: UnsafeMutableBufferPointer<Double>
@@ -63,6 +65,7 @@ public final class TrainingStep {
     }
     precondition(images <= capacity)
     self.batch = batch
+    memory.begin()
   }
 
   /// Makes room for a layer with these shapes.
@@ -107,7 +110,7 @@ public final class TrainingStep {
     of shape: ConvolutionShape, at offset: Int, x: UnsafePointer<Float>, dy: UnsafePointer<Float>
   ) throws {
     let stride = parameters.weights.count
-    let gradient = parameters.weightGradients.pointer + offset
+    let gradient = parameters.weightGradients + offset
     try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
       try accumulator.accumulate(block, scratch: blocks[thread].pointer, into: gradient, stride: stride) {
         shard, output in try partial(shard - firstShard, output)

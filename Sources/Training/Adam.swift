@@ -51,7 +51,7 @@ package final class Adam {
   /// - Throws: ``NonFiniteNumbers`` on all ranks alike where a gradient is not finite or cannot be squared.
   package func update(step: Int, afterReduction: () -> Void = {}) throws {
     let own = reduction.own
-    let gradients = parameters.weightGradients.pointer
+    let gradients = parameters.weightGradients
     try reduction.reduceScatter(nodes: gradients, into: gradients + own.lowerBound)
     afterReduction()
     try requireUsableGradients()
@@ -66,7 +66,7 @@ package final class Adam {
 
   private func requireUsableGradients() throws {
     let (own, affine) = (reduction.own, parameters.affine.count)
-    let (gradients, affineGradients) = (parameters.weightGradients.pointer, parameters.affineGradients.pointer)
+    let (gradients, affineGradients) = (parameters.weightGradients, parameters.affineGradients.pointer)
     largestGradient.store(largestMagnitude(affineGradients, count: affine), ordering: .relaxed)
     let parts = min(team.count, own.count)
     try team.run(parts) { part, _ in
@@ -92,7 +92,7 @@ package final class Adam {
   /// Says of which parameters some gradient is too large, or not a number, and whether this rank's images have such ones. Collective.
   private func gradientFault() throws -> NonFiniteNumbers {
     let (own, count) = (reduction.own, parameters.weights.count)
-    let gradients = parameters.weightGradients.pointer
+    let gradients = parameters.weightGradients
     func isUsable(_ range: Range<Int>, node: Int = 0) -> Bool {
       largestMagnitude(gradients + node * count + range.lowerBound, count: range.count) < Self.limit
     }
@@ -103,8 +103,7 @@ package final class Adam {
     let found = try communicator.allGather(Array((weights + affine).map(\.name).joined(separator: "\n").utf8))
     let names = found.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
     // The own range holds sums over all ranks by now, the others this rank's parts of them.
-    let nodes = count == 0 ? 0 : parameters.weightGradients.count / count
-    let isHere = !(0..<nodes).allSatisfy { node in
+    let isHere = !(0..<parameters.nodes).allSatisfy { node in
       isUsable(0..<own.lowerBound, node: node) && isUsable(own.upperBound..<count, node: node)
     }
     let isKnown = try communicator.allGather(values: [isHere]).contains(true)

@@ -106,7 +106,7 @@ import Testing
       ("y", y.values, variant.yF8), ("running mean", Array(statistics.prefix(layer.outputs)), variant.runningMeanF8),
       ("running variance", Array(statistics.suffix(layer.outputs)), variant.runningVarF8),
       ("x's gradient", dx.values, variant.xGradientF8),
-      ("weights' gradient", shape.torchWeights(from: parameters.weightGradients.pointer), variant.weightGradientF8),
+      ("weights' gradient", shape.torchWeights(from: parameters.weightGradients), variant.weightGradientF8),
       ("scale's gradient", Array(affine.prefix(layer.outputs)), variant.gammaGradientF8),
       ("shift's gradient", Array(affine.suffix(layer.outputs)), variant.betaGradientF8),
     ]

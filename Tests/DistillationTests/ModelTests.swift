@@ -83,7 +83,7 @@ import Testing
     check(abs(loss / example.trainLoss - 1), within: 1e-5, "loss")
 
     let gradients = LazyTensors(
-      step.parameters.weights.tensors(step.parameters.weightGradients.pointer)
+      step.parameters.weights.tensors(step.parameters.weightGradients)
         + step.parameters.affine.tensors(step.parameters.affineGradients.pointer), source: "gradients")
     #expect(gradients.tensors.count == example.gradients.count)
     for summary in example.gradients {
@@ -158,7 +158,7 @@ import Testing
         let (student, tree) = try network.student(engine: engine, shards: 4, over: communicator)
         let parameters = student.step.parameters
         let reduction = GradientReduction(count: parameters.weights.count, tree: tree, over: communicator)
-        let gradients = parameters.weightGradients.pointer
+        let gradients = parameters.weightGradients
         return try [6, 2].map { batch in
           let own = tree.shards(of: communicator.rank)
           let all = counts(batch, shards: 4)

@@ -126,7 +126,7 @@ import Training
   @Test func inAGradient() throws {
     let values = [Float.nan, .infinity, 1e30]
     let inWeights = values.map { value in
-      Tampering(afterwards: { parameters in parameters.weightGradients.pointer[5] = value })
+      Tampering(afterwards: { parameters in parameters.weightGradients[5] = value })
     }
     let inAffine = values.map { value in
       Tampering(afterwards: { parameters in

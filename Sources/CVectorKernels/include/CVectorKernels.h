@@ -10,7 +10,7 @@
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
 
-// y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be x.
+// y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be it.
 void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
                float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
 

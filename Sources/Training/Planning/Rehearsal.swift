@@ -52,7 +52,7 @@ final class Rehearsal {
   /// - Parameter program: what the process took before anything was built.
   func memory(_ placement: Placement, program: Int) throws -> [TrainingPlan.Memory] {
     let parameters = rank.student.step.parameters
-    let gradients = parameters.weightGradients.bytes + parameters.affineGradients.bytes
+    let gradients = parameters.weightGradientBytes + parameters.affineGradients.bytes
     let weights =
       [parameters.weights, parameters.affine, parameters.statistics].reduce(0) { $0 + $1.count }
       * MemoryLayout<Float>.stride
