@@ -1,9 +1,10 @@
 import Synchronization
 
-/// A collective call of MPI's.
+/// A call of MPI's in which a rank waits for others: a collective one, or one of the queue that they share.
 enum MPICall: UInt8, Sendable {
   case barrier = 1
   case broadcast, allGather, allToAll
+  case workQueue
 
   /// MPI's name for where the rank waits.
   var name: String {
@@ -12,6 +13,7 @@ enum MPICall: UInt8, Sendable {
     case .broadcast: "MPI_Bcast"
     case .allGather: "MPI_Allgatherv"
     case .allToAll: "MPI_Waitall"
+    case .workQueue: "the queue of work"
     }
   }
 }
@@ -46,6 +48,14 @@ final class CallRecord: Sendable {
     let number = (word.load(ordering: .relaxed) >> 8) + 1
     word.store(number << 8 | UInt64(call.rawValue), ordering: .relaxed)
     defer { word.store(number << 8, ordering: .relaxed) }
+    return try body()
+  }
+
+  /// Runs `body` as a call that is none of the sequence, since not all ranks make it.
+  func aside<Value>(_ call: MPICall, _ body: () throws -> Value) rethrows -> Value {
+    let before = word.load(ordering: .relaxed)
+    word.store(before & ~0xFF | UInt64(call.rawValue), ordering: .relaxed)
+    defer { word.store(before, ordering: .relaxed) }
     return try body()
   }
 }

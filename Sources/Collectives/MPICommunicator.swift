@@ -216,6 +216,9 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
 
   private var place: String { "rank \(rankInJob) on host \(LaunchEnvironment.hostName)" }
 
+  /// Runs a part of the job's queue of work in which this rank may wait for others.
+  func waitAtQueue<Value>(_ body: () throws -> Value) rethrows -> Value { try record.aside(.workQueue, body) }
+
   /// Makes a call in which this rank may wait for others.
   private func call(_ call: MPICall, _ body: () -> Int32) throws {
     try check(record.during(call, body), call.name)

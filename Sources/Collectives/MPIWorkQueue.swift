@@ -83,6 +83,13 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
   }
 
   func finish(whileWaiting: () throws -> Void) throws {
+    try communicator.waitAtQueue { try awaitOthers(whileWaiting) }
+    isEnding.store(true, ordering: .releasing)
+    answering.wait()
+    try communicator.check(MPI_Comm_free(&handle), "MPI_Comm_free")
+  }
+
+  private func awaitOthers(_ whileWaiting: () throws -> Void) throws {
     var request = rd_request_null()
     try communicator.check(MPI_Ibarrier(handle, &request), "MPI_Ibarrier")
     var isDone: Int32 = 0
@@ -94,9 +101,6 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
     // Now nobody works any more, but somebody may still have asked while waiting; after this, nobody has.
     try awaitAnswer()
     try communicator.check(MPI_Barrier(handle), "MPI_Barrier")
-    isEnding.store(true, ordering: .releasing)
-    answering.wait()
-    try communicator.check(MPI_Comm_free(&handle), "MPI_Comm_free")
   }
 
   // MARK: Asking
@@ -120,7 +124,10 @@ final class MPIWorkQueue: WorkQueue, @unchecked Sendable {
 
   private func awaitAnswer() throws {
     guard !requests.isEmpty else { return }
-    try communicator.check(MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore()), "MPI_Waitall")
+    let status = communicator.waitAtQueue {
+      MPI_Waitall(Int32(requests.count), &requests, rd_statuses_ignore())
+    }
+    try communicator.check(status, "MPI_Waitall")
     noteAnswer()
   }
 

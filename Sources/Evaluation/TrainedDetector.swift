@@ -34,6 +34,7 @@ package final class TrainedDetector {
   /// - Throws: on all ranks the same `Failure` that says what is wrong.
   package init(_ options: DetectorOptions, over communicator: any Communicator, console: Console) throws {
     try communicator.comparePrograms()
+    try communicator.compareAcrossRanks("\(options.scales), \(options.score)", what: "scales and score")
     let (checkpoint, path) = try communicator.agree {
       try openCheckpoint(options.checkpoint, withTeacher: options.teacher == nil, console: console)
     }
@@ -46,7 +47,9 @@ package final class TrainedDetector {
       try TrainingConfiguration(checkpointText: record.configuration, file: path)
     }
     let architecture = Architecture(configuration.model)
-    let team = ThreadTeam(count: try options.threads ?? Placement(communicator).threads)
+    // Collective, whatever this rank was told.
+    let placement = try Placement(communicator)
+    let team = ThreadTeam(count: options.threads ?? placement.threads)
     do {
       let engine = try communicator.agree { try options.engine.start(on: team, precision: options.precision) }
       try compareArithmetic(engine, over: communicator)

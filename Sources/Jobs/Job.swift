@@ -35,8 +35,9 @@ public func runCommand<Command: ParsableCommand>(_: Command.Type, named tool: St
       break
     }
   }
-  // A file that may not grow further is then an error in writing; mpirun gives its ranks the signals' defaults.
-  signal(SIGXFSZ, SIG_IGN)
+  // A file that may not grow further, and a pipe that nobody reads any more, are then errors in writing; mpirun gives its ranks the signals'
+  // defaults.
+  for number in [SIGXFSZ, SIGPIPE] { signal(number, SIG_IGN) }
   do {
     var command = try Command.parseAsRoot()
     try command.run()

@@ -6,10 +6,16 @@ import Synchronization
 /// What may ask a run to stop before it is done, with a checkpoint to go on from: a signal to this process, and the end of the job's time.
 public struct StopRequests: Sendable {
   private let end: Date?
+  private let hint: String
   private var job: PackedJob?
 
-  /// - Parameter end: when the job is ended, finished or not; nil where no end is known.
-  public init(end: Date? = nil) { self.end = end }
+  /// - Parameters:
+  ///   - end: when the job is ended, finished or not; nil where no end is known.
+  ///   - hint: how what was stopped goes on.
+  public init(end: Date? = nil, hint: String = "start the same command again to go on") {
+    self.end = end
+    self.hint = hint
+  }
 
   /// The same requests where groups of ranks work side by side: what asks one of them asks all.
   public func shared(in job: PackedJob) -> StopRequests {
@@ -52,7 +58,7 @@ public struct StopRequests: Sendable {
   public func check(reserve: Duration) throws {
     try checkAndPassOn(reserve: reserve)
     if let job, try job.isStopWanted() {
-      throw Failure(.stoppedResumable, "stopped because another group of ranks was", hint: Self.hint)
+      throw Failure(.stoppedResumable, "stopped because another group of ranks was", hint: hint)
     }
   }
 
@@ -74,16 +80,14 @@ public struct StopRequests: Sendable {
     }
   }
 
-  private static let hint = "start the same command again to go on"
-
   private func checkThisProcess(reserve: Duration) throws {
     let number = received.load(ordering: .relaxed)
     if number != 0 {
       let names = [SIGUSR1: "SIGUSR1", SIGTERM: "SIGTERM", SIGINT: "SIGINT", SIGCONT: "mpirun, which was told to end"]
-      throw Failure(.stoppedResumable, "stopped by \(names[number] ?? "signal \(number)")", hint: Self.hint)
+      throw Failure(.stoppedResumable, "stopped by \(names[number] ?? "signal \(number)")", hint: hint)
     }
     if let end, end.timeIntervalSinceNow < reserve.seconds {
-      throw Failure(.stoppedResumable, "stopped before the job's time ends", hint: Self.hint)
+      throw Failure(.stoppedResumable, "stopped before the job's time ends", hint: hint)
     }
   }
 }

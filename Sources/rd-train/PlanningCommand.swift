@@ -14,6 +14,7 @@ enum PlanningCommand {
     let links = try options.network.map(NetworkLink.init)
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
+      try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
       let plan = try TrainingPlan(configuration, ranks: options.planRanks, over: communicator)
       guard communicator.rank == 0 else { return }
       switch options.format {

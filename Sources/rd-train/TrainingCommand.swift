@@ -10,7 +10,11 @@ enum TrainingCommand {
     StopRequests.listen()
     let communicator = try MPICommunicator.start()
     try runJob(tool: "rd-train", over: communicator) {
-      let stop = StopRequests(end: configuration.endTime.date(automatic: LaunchEnvironment.current.end))
+      try communicator.watch(stallTimeout: configuration.stallTimeout.duration)
+      let end = configuration.endTime.date(automatic: LaunchEnvironment.current.end)
+      let stop =
+        configuration.resume == .automatic
+        ? StopRequests(end: end) : StopRequests(end: end, hint: "start it again with --resume auto to go on")
       if configuration.categories == .single {
         let console = Console(rank: communicator.rank, verbosity)
         try Trainer(configuration, over: communicator, console: console, stop: stop).train()

@@ -42,19 +42,20 @@ extension ParallelTests {
     }
 
     static func evaluate(
-      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil, in folder: TemporaryFolder
+      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil,
+      shell: String? = nil, in folder: TemporaryFolder
     ) throws -> ToolProcess.Outcome {
       let data = try data ?? Workplace.data()
       return try ToolProcess.run(
         "rd-eval", [checkpoint, "--data", data, "--category", "surface", "--output", folder("out")] + options,
-        ranks: ranks)
+        ranks: ranks, shell: shell)
     }
 
     static func evaluated(
-      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil
+      _ checkpoint: String, data: String? = nil, _ options: [String] = [], ranks: Int? = nil, shell: String? = nil
     ) throws -> Evaluated {
       let folder = try TemporaryFolder()
-      let outcome = try evaluate(checkpoint, data: data, options, ranks: ranks, in: folder)
+      let outcome = try evaluate(checkpoint, data: data, options, ranks: ranks, shell: shell, in: folder)
       guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
       return try Evaluated(outcome, folder)
     }
@@ -72,11 +73,17 @@ extension ParallelTests {
       #expect(!FileManager.default.fileExists(atPath: folder("out/metrics.json")))
     }
 
-    /// Seven ranks are more than there are images.
+    /// A shell's words that give rank 1 options of its own.
+    private static func onRank1(_ options: String) -> String {
+      #"[ $OMPI_COMM_WORLD_RANK != 1 ] || set -- "$@" "# + options
+    }
+
+    /// Seven ranks are more than there are images. One has its own number of threads.
     @Test(arguments: [2, 3, 7])
     func anyNumberOfRanksGivesTheSameResults(ranks: Int) throws {
       let expected = try Self.standard.get()
-      let results = try Self.evaluated(Workplace.standard().path, ranks: ranks)
+      let results = try Self.evaluated(
+        Workplace.standard().path, ranks: ranks, shell: Self.onRank1("--threads 2"))
       #expect(results.metrics == expected.metrics)
       #expect(results.scores == expected.scores)
       #expect(results.mapHash == expected.mapHash)
@@ -86,6 +93,13 @@ extension ParallelTests {
         report[..<(try #require(report.range(of: "id=\"time\"")).lowerBound)]
       }
       #expect(try computed(results.report) == computed(expected.report))
+    }
+
+    @Test func ranksThatAreToldDifferentlyAreNamed() throws {
+      let folder = try TemporaryFolder()
+      let outcome = try Self.evaluate(
+        Workplace.standard().path, ranks: 2, shell: Self.onRank1("--scales M1+M2"), in: folder)
+      #expect(outcome.code == 65 && outcome.count(of: "scales and score") == 1, "\(outcome.errors)")
     }
 
     @Test func theResultsAreComplete() throws {

@@ -67,6 +67,31 @@ extension ParallelTests {
       #expect(!FileManager.default.fileExists(atPath: folder("out/metrics.json")))
     }
 
+    /// Each of two ranks trains a category; the third has none, and waits for the others.
+    @Test(arguments: ["a", "b"])
+    func aStoppedRankOfACategoryIsNamed(category: String) throws {
+      let folder = try TemporaryFolder()
+      let tool = try Workplace.start(
+        [
+          "--data", Workplace.categories(), "--category", "a,b", "--ranks-per-category", "1", "--epochs", "100000",
+          "--max-steps", "1000000", "--threads", "1", "--stall-timeout", "2 s",
+        ], output: folder("run"), ranks: 3)
+      for category in ["a", "b"] { try tool.waits(toSay: "\n\(category): step ") }
+      let processes = try (0..<3).map(tool.processIdentifier(ofRank:))
+      let rank = try #require(processes.firstIndex { hasOpenFile($0, in: folder("run/\(category)")) })
+      let process = processes[rank]
+      kill(process, SIGSTOP)
+      let outcome = try tool.wait()
+      #expect(outcome.code == 76, "\(outcome.errors)")
+      let host = ProcessInfo.processInfo.hostName
+      #expect(
+        outcome.errors.contains(try Regex("rank [0-2] on host .* has waited for [0-9]+ s in the queue of work")),
+        "\(outcome.errors)")
+      #expect(
+        outcome.count(of: "\n  rank \(rank) on host \(host) (process \(process)), which does not answer: ") == 1,
+        "\(outcome.errors)")
+    }
+
     @Test func aKilledRankIsNamed() throws {
       let (outcome, duration, _) = try Self.lose(rank: 1, by: SIGKILL)
       #expect(outcome.code == 137, "\(outcome.errors)")
@@ -84,6 +109,14 @@ func processes(of job: String) -> [Int32] {
   let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
   // A process that has ended has no environment any more.
   return all.compactMap { Int32($0) }.filter { environment(of: $0).contains("\(jobName)=\(job)") }
+}
+
+private func hasOpenFile(_ process: Int32, in folder: String) -> Bool {
+  let files = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/fd")) ?? []
+  return files.contains {
+    let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/fd/\($0)")
+    return target?.hasPrefix(folder + "/") ?? false
+  }
 }
 
 private func environment(of process: Int32) -> [String] {

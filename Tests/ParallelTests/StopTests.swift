@@ -74,10 +74,12 @@ extension ParallelTests {
       let end = Int(Date.now.timeIntervalSince1970) + 20
       let byOption = source == "option"
       let outcome = try Workplace.train(
-        Self.endless + (byOption ? ["--end-time", "\(end)"] : []), output: folder("run"), ranks: 2,
+        Self.endless + (byOption ? ["--end-time", "\(end)", "--resume", "never"] : []), output: folder("run"), ranks: 2,
         environment: byOption ? [:] : ["SLURM_JOB_END_TIME": "\(end)"])
       #expect(outcome.code == 75, "\(outcome.errors)")
       #expect(outcome.count(of: "stopped before the job's time ends") == 1, "\(outcome.errors)")
+      let way = byOption ? "start it again with --resume auto" : "start the same command again"
+      #expect(outcome.count(of: "hint: \(way) to go on") == 1, "\(outcome.errors)")
       #expect(outcome.count(of: "sha256") == 1)
       #expect(Date.now.timeIntervalSince1970 < Double(end))
     }
