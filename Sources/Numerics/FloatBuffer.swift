@@ -2,7 +2,7 @@ import Foundation
 
 /// Memory for floats, aligned to cache lines, zero at first.
 ///
-/// Large buffers are pages that the system has promised: they take memory when they are touched for the first time.
+/// Large buffers are pages, large ones, that the system has promised: they take memory when they are touched for the first time.
 public final class FloatBuffer: @unchecked Sendable {
   public private(set) var count: Int
   public private(set) var pointer: UnsafeMutablePointer<Float>
@@ -40,9 +40,14 @@ public final class FloatBuffer: @unchecked Sendable {
 
   public var values: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 
+  private static let largePage = 2 << 20
+
   private static func allocate(_ count: Int) -> (UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) {
     let (alignment, bytes) = (64, max(count, 1) * MemoryLayout<Float>.stride)
     guard let memory = calloc(1, bytes + alignment) else { fatalError("no memory for \(bytes) bytes") }
+    // Of large pages, where the system has them, the processor knows the places of more.
+    let page = Int(getpagesize())
+    if bytes >= largePage { madvise(memory.alignedDown(toMultipleOf: page), bytes, MADV_HUGEPAGE) }
     let start = memory.alignedUp(toMultipleOf: alignment)
     return (memory, start.bindMemory(to: Float.self, capacity: max(count, 1)))
   }

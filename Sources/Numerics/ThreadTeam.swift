@@ -1,3 +1,4 @@
+import CVectorKernels
 import Foundation
 import Synchronization
 
@@ -19,8 +20,8 @@ public final class ThreadTeam: @unchecked Sendable {
   /// Guards falling asleep, and nothing else.
   private let condition = NSCondition()
 
-  /// How often a thread looks for a change before it falls asleep: some microseconds, which is less than waking up takes.
-  private static let patience = 2_000
+  /// How often a thread looks for a change before it falls asleep: some tens of microseconds. Waking up takes as long, and most waits are shorter.
+  private static let patience = 4_000
 
   public init(count: Int) {
     precondition(count > 0)
@@ -108,7 +109,10 @@ public final class ThreadTeam: @unchecked Sendable {
   }
 
   private func wait(until isReached: () -> Bool) {
-    for _ in 0..<Self.patience where isReached() { return }
+    for _ in 0..<Self.patience {
+      if isReached() { return }
+      rd_pause()
+    }
     condition.lock()
     while !isReached() { condition.wait() }
     condition.unlock()

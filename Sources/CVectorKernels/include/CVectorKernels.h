@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Tells the processor that a loop waits for another thread.
+static inline void rd_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
 
