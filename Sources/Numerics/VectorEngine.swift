@@ -24,9 +24,11 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   /// Whether a shape goes Winograd's way to its output, and back to its input's gradient. It must be a matter of the shape alone, lest an
   /// image's bits depend on its company.
-  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few.
+  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, which takes memory.
   private func usesWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    Self.mayUseWinograd(shape, frozen: frozen) && !(hasMatrixUnit && shape.stride == 2)
+    let fewestTiles = frozen ? (precision == .bf16 ? 16 : 4) : 0
+    return Self.mayUseWinograd(shape) && WinogradConvolution.tilesPerImage(shape) >= fewestTiles
+      && !(hasMatrixUnit && shape.stride == 2)
   }
 
   /// The same of the weights' gradient, whose products are as long as a shard has tiles. Of few tiles they are soon done, and what is left is
@@ -40,9 +42,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   /// It multiplies so fast that saving products is worth less than what transforms take.
   private var hasMatrixUnit: Bool { precision == .bf16 && instructions == .amx }
 
-  static func mayUseWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    WinogradConvolution.applies(to: shape) && (!frozen || WinogradConvolution.tilesPerImage(shape) >= 16)
-  }
+  static func mayUseWinograd(_ shape: ConvolutionShape) -> Bool { WinogradConvolution.applies(to: shape) }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let isTraining = shards > 0
