@@ -89,7 +89,7 @@ extension ParallelTests {
       let (options, environment) = (["--engine", "openblas", "--max-steps", "1"], ["OPENBLAS_CORETYPE": core])
       let alone = try Workplace.trained(options, environment: environment)
       let together = try Workplace.trained(options, ranks: 3, environment: environment)
-      #expect(alone.hashes == together.hashes)
+      #expect(alone.hashes == together.hashes && alone.hashes.count == 1)
       #expect(alone.steps == together.steps)
     }
 

@@ -21,8 +21,8 @@ extension ParallelTests {
         .filter { $0.contains("evaluation_seconds") }.map { try decoder.decode(Event.self, from: Data($0.utf8)) }
     }
 
-    private static func best(_ run: String) throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: "\(run)/best").sorted()
+    private static func best(_ run: String, _ name: String = "best") throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: "\(run)/\(name)").sorted()
     }
 
     /// Trained in steps that get worse, too.
@@ -145,25 +145,33 @@ extension ParallelTests {
       #expect(try Self.events(folder("run")).map(\.step) == [1, 2])
     }
 
-    /// The best by one measure is not taken for the best by another.
-    @Test func theBestIsOfTheCriterionInUse() throws {
+    /// The best by one measure is not taken for the best by another, unless it is.
+    @Test(arguments: [true, false])
+    func theBestIsOfTheCriterionInUse(isTheSame: Bool) throws {
       let folder = try TemporaryFolder()
-      let options = ["--evaluate-every", "1 steps", "--evaluation-data", try Workplace.data()] + Self.options
-      let first = try Workplace.train(options + ["--max-steps", "3"], output: folder("run"))
+      let options =
+        ["--evaluate-every", "1 steps", "--evaluation-data", try Workplace.data()] + Self.options + [
+          "--max-steps", "3",
+        ]
+      let first = try Workplace.train(options, output: folder("run"))
       try #require(first.code == 0, "\(first.errors)")
-      let events = try Self.events(folder("run"))
-      let before = try #require(try Self.best(folder("run")).last)
-      // The first of equal ones.
-      let best = try #require(events.max { ($0.pixelAuroc ?? 0, -$0.step) < ($1.pixelAuroc ?? 0, -$1.step) })
-      let outcome = try Workplace.train(
-        options + ["--max-steps", "3", "--best-by", "pixel_auroc"], output: folder("run"))
-      #expect(outcome.code == 0, "\(outcome.errors)")
-      if before == TrainedRun.name(best.step) {
-        #expect(try Self.best(folder("run")).last == before)
-      } else {
-        #expect(!FileManager.default.fileExists(atPath: folder("run/best")))
-        #expect(FileManager.default.fileExists(atPath: folder("run/best-1/\(before)")))
+      let before = try Self.best(folder("run"))
+      let step = try #require(try Self.events(folder("run")).map(\.step).first { TrainedRun.name($0) == before.last })
+      // As if the test images had found that step the best, or another one.
+      let other = isTheSame ? step : step % 3 + 1
+      let log = try String(contentsOfFile: folder("run/log.jsonl"), encoding: .utf8).split(separator: "\n").map {
+        line in
+        let value = line.contains("\"step\":\(other),") ? "1" : "0.5"
+        return line.replacing(/"pixel_auroc":[^,]*/, with: "\"pixel_auroc\":\(value)") + "\n"
       }
+      try Data(log.joined().utf8).write(to: folder.url.appendingPathComponent("run/log.jsonl"))
+      #expect(try Self.events(folder("run")).max { $0.pixelAuroc ?? 0 < $1.pixelAuroc ?? 0 }?.step == other)
+
+      let outcome = try Workplace.train(options + ["--best-by", "pixel_auroc"], output: folder("run"))
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(FileManager.default.fileExists(atPath: folder("run/best")) == isTheSame)
+      #expect(FileManager.default.fileExists(atPath: folder("run/best-1")) == !isTheSame)
+      #expect(try Self.best(folder("run"), isTheSame ? "best" : "best-1") == before)
     }
 
     /// Found before the first step, and not in the first evaluation.
