@@ -98,16 +98,6 @@ extension TrainedDetector {
   }
 }
 
-extension Detection {
-  /// - Throws: `Failure(.internalError)` where the score is not a number.
-  package func requireFiniteScore(of picture: String) throws {
-    guard !score.isFinite else { return }
-    throw Failure(
-      .internalError, "\(picture): the score is \(score)",
-      hint: "numbers that are not finite come from a diverged training or damaged weights")
-  }
-}
-
 /// A checkpoint by its path, or the newest in a run's folder of which all that is needed is valid.
 func openCheckpoint(
   _ path: String, withTeacher: Bool, console: Console

@@ -74,6 +74,9 @@ package struct TestScoring {
         try extractor.extract($0, into: features)
       }
       seconds += (ContinuousClock.now - began).seconds
+      for (image, detection) in zip(part, detections) {
+        try detection.requireFiniteScore(of: images.entries[image].image.path)
+      }
       let masks = try team.map(part.count) { try images.mask(of: start + $0) }
       findings += try team.map(part.count) {
         try ImageFinding(detections[$0], mask: masks[$0], size: sizes[$0], side: images.side)
@@ -86,5 +89,15 @@ package struct TestScoring {
       console.progress(findings.count, of: own.count, "image \(findings.count)/\(own.count)")
     }
     return (findings, seconds)
+  }
+}
+
+extension Detection {
+  /// - Throws: `Failure(.internalError)` where the score is not a number.
+  package func requireFiniteScore(of picture: String) throws {
+    guard !score.isFinite else { return }
+    throw Failure(
+      .internalError, "\(picture): the score is \(score)",
+      hint: "numbers that are not finite come from a diverged training or damaged weights")
   }
 }

@@ -11,7 +11,8 @@ extension Trainer {
   /// Scores normal images with the present student, each rank its share of those held out, or its own of the training where none are, and
   /// takes the statistics of all of them. Collective.
   /// - Returns: the statistics, and the mean loss of the images.
-  /// - Throws: `Failure(.stoppedResumable)` where the run is to stop, and what reading the images throws.
+  /// - Throws: on all ranks the same `Failure`: `.stoppedResumable` where the run is to stop, `.internalError` where scores are not finite, and
+  ///   what reading the images throws.
   func measureNormalImages() throws -> (statistics: NormalStatistics, loss: Double) {
     let areHeldOut = !inputs.heldOut.images.isEmpty
     let normal = areHeldOut ? inputs.heldOut : inputs.manifest
@@ -40,6 +41,15 @@ extension Trainer {
           start + images.count, of: own.count, "scores of normal images: \(start + images.count)/\(own.count)")
         return found.map { NormalFinding($0, configuration.grid) }
       }
+    }
+    let odd = try communicator.allGather(values: zip(own, findings).filter { !$1.isFinite }.map(\.0)).sorted()
+    guard odd.isEmpty else {
+      throw Failure(
+        .internalError,
+        "step \(step): the scores of these normal images are not finite: "
+          + abridged(odd.map { normal.images[$0].relativePath }),
+        hint: "training has diverged, or the running averages that images are scored with lag behind it: "
+          + "try a lower --learning-rate, or train on with more --epochs", isOnAllRanks: true)
     }
     let images = try communicator.allGather(values: own)
     func ordered(_ value: KeyPath<NormalFinding, Double>) throws -> [Double] {
@@ -77,6 +87,10 @@ private struct NormalFinding {
       sample(map, side: Int(Double(map.count).squareRoot()), every: grid.perSide)
     }
     mapSample = sample(detection.map, side: grid.side, every: 4 * grid.perSide)
+  }
+
+  var isFinite: Bool {
+    score.isFinite && loss.isFinite && (scaleMaps + [mapSample]).allSatisfy { $0.allSatisfy(\.isFinite) }
   }
 }
 

@@ -98,7 +98,7 @@ public final class Trainer {
       try trainToTheEnd(log)
     } catch let asked as Failure where asked.code == .stoppedResumable {
       try finishTrace()
-      if step > stepOfCheckpoint { try writeCheckpoint(withStatistics: false) }
+      if step > stepOfCheckpoint { try writeCheckpoint(nil) }
       try communicator.agree { try log?.finish() }
       throw asked
     }
@@ -164,30 +164,27 @@ public final class Trainer {
       trace?.end(step: step)
       if trace?.isFull == true { try finishTrace() }
       if step < stepCount, isDue(configuration.checkpointEvery) {
-        try goOn(without: "checkpoint") {
-          try writeCheckpoint(withStatistics: configuration.statistics == .checkpoint)
-        }
+        let statistics =
+          configuration.statistics == .checkpoint
+          ? try goOn(without: "statistics", statisticsOfPresentStudent) : nil
+        try goOn(without: "checkpoint") { try writeCheckpoint(statistics) }
       }
       isEarly = try evaluateIfDue(log)
     }
     try finishTrace()
-    if !isComplete { try writeCheckpoint(withStatistics: true) }
+    if !isComplete { try writeLastCheckpoint() }
   }
 
   /// Says in which images of which ranks there are numbers that are not finite. Collective.
   private func failure(_ found: NonFiniteNumbers, images: [Int]) throws -> Failure {
     let odd = found.images.map { $0.map { images[$0] } } ?? images
-    let listed = odd.reduce(into: [String]()) { listed, image in
+    let paths = odd.reduce(into: [String]()) { paths, image in
       let path = inputs.manifest.images[image / configuration.grid.count].relativePath
-      if !listed.contains(path) { listed.append(path) }
+      if !paths.contains(path) { paths.append(path) }
     }
-    let most = 20
-    let rest = listed.count > most ? ", and \(listed.count - most) more" : ""
     let text =
-      listed.isEmpty
-      ? ""
-      : "\n  rank \(communicator.rankInJob) (\(LaunchEnvironment.hostName)): "
-        + listed.prefix(most).joined(separator: ", ") + rest
+      paths.isEmpty
+      ? "" : "\n  rank \(communicator.rankInJob) (\(LaunchEnvironment.hostName)): " + abridged(paths)
     let texts = try communicator.allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
     return Failure(
       .internalError,
@@ -216,21 +213,39 @@ public final class Trainer {
     }
   }
 
-  /// Does what a run can do without: where files fail, it goes on. Nothing is lost, and the next time it may succeed.
-  func goOn(without what: String, _ work: () throws -> Void) throws {
+  /// Does what a run can do without: where files fail, or scores are not finite, it goes on. Nothing is lost, and the next time it may
+  /// succeed.
+  /// - Returns: nil where it fails.
+  @discardableResult
+  func goOn<Value>(without what: String, _ work: () throws -> Value) throws -> Value? {
     do {
-      try work()
-    } catch let failure as Failure where failure.isOnAllRanks && [.inputOutput, .badData].contains(failure.code) {
+      return try work()
+    } catch let failure as Failure
+      where failure.isOnAllRanks && [.inputOutput, .badData, .internalError].contains(failure.code)
+    {
       console.warn(
         "no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
+      return nil
     }
   }
 
+  /// Writes the checkpoint that ends the run. Where it must do without statistics, what was trained is there all the same, and the same
+  /// command has only these left to take.
+  private func writeLastCheckpoint() throws {
+    let statistics: NormalStatistics
+    do {
+      statistics = try statisticsOfPresentStudent()
+    } catch let failure as Failure where failure.isOnAllRanks {
+      if step > stepOfCheckpoint { try writeCheckpoint(nil) }
+      throw failure
+    }
+    try writeCheckpoint(statistics)
+  }
+
   /// Writes a checkpoint of the present state to the run's.
-  func writeCheckpoint(withStatistics: Bool) throws {
+  private func writeCheckpoint(_ statistics: NormalStatistics?) throws {
     let began = ContinuousClock.now
-    try write(
-      to: store, in: run.checkpoints, withStatistics ? try statisticsOfPresentStudent() : nil, called: "checkpoint")
+    try write(to: store, in: run.checkpoints, statistics, called: "checkpoint")
     stepOfCheckpoint = step
     reserve.note(checkpoint: .now - began)
   }
@@ -285,6 +300,12 @@ public final class Trainer {
     return "step \(event.step)/\(stepCount) epoch \(event.epoch) loss \(decimal(event.loss, digits: 4)) "
       + "\(decimal(event.imagesPerSecond, digits: 1)) images/s, \(spoken(rest)) left"
   }
+}
+
+/// The first of some names, for a message.
+func abridged(_ names: [String]) -> String {
+  let most = 20
+  return names.prefix(most).joined(separator: ", ") + (names.count > most ? ", and \(names.count - most) more" : "")
 }
 
 /// The shuffled images of this rank's shards, epoch by epoch.
