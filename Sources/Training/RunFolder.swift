@@ -91,8 +91,19 @@ public struct RunFolder: Sendable {
     return "\(checkpoints)-\(number)"
   }
 
-  /// Puts the best checkpoints aside where the newest is not of the best evaluation that the run knows: of another criterion, or of a
-  /// life whose log is lost.
+  /// Removes the best checkpoints of later steps, which a life that was killed wrote after its last checkpoint on the way.
+  /// - Parameter isComputedAgain: whether a checkpoint is one that the run from here comes to, bit by bit.
+  /// - Throws: `Failure(.inputOutput)`.
+  func removeBests(after step: Int, where isComputedAgain: (CheckpointFile) -> Bool) throws {
+    guard isFolder(best) else { return }
+    for name in try namesInFolder(best) where (CheckpointStore.step(ofName: name) ?? step) > step {
+      let path = "\(best)/\(name)"
+      if let checkpoint = try? CheckpointFile(path: path), isComputedAgain(checkpoint) { try removeFile(path) }
+    }
+  }
+
+  /// Puts the best checkpoints aside where the newest is not of the best evaluation that the run knows: of another criterion, of another
+  /// run, or of a life whose log is lost.
   /// - Returns: where they went.
   func setBestAside(unlessOf step: Int?) throws -> String? {
     guard isFolder(best) else { return nil }

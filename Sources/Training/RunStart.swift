@@ -66,14 +66,22 @@ struct RunStart {
       if configuration.skipUnreadable { try writeFile(run.skipped, bytes: inputs.manifest.unreadable.lines()) }
       return start
     }
+    let stepCount = min(configuration.epochs * inputs.order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
     let evaluations = try communicator.agree {
       communicator.rank == 0 ? try run.evaluations(upTo: losses.count) : []
     }
     let history = EvaluationHistory(configuration, try communicator.allGather(coded: evaluations))
     try communicator.agree {
-      guard communicator.rank == 0, let place = try run.setBestAside(unlessOf: history.best?.step) else { return }
-      console.say("the best checkpoints of before are now in \(place)")
+      guard communicator.rank == 0 else { return }
+      if configuration.evaluateEvery != nil {
+        try run.removeBests(after: losses.count) {
+          $0.record.step <= stepCount && (try? check($0.record, configuration: configuration, inputs)) != nil
+        }
+      }
+      if let place = try run.setBestAside(unlessOf: history.best?.step) {
+        console.say("the best checkpoints of before are now in \(place)")
+      }
     }
     let isScored = try communicator.allGather(values: [start?.record.normalStatistics != nil]).contains(true)
 
@@ -85,7 +93,7 @@ struct RunStart {
     self.store = store
     checkpoint = start
     self.losses = losses
-    stepCount = min(configuration.epochs * inputs.order.stepsPerEpoch, configuration.maxSteps ?? .max)
+    self.stepCount = stepCount
     self.history = history
     isComplete = (losses.count >= stepCount || history.isStale) && isScored
   }

@@ -174,6 +174,50 @@ extension ParallelTests {
       #expect(try Self.best(folder("run"), isTheSame ? "best" : "best-1") == before)
     }
 
+    /// Killed after a best checkpoint, before the next one on the way: what is computed again is not kept twice.
+    @Test func aBestOfALostLifeIsComputedAgain() throws {
+      let folder = try TemporaryFolder()
+      let run = folder("run")
+      let options = ["--validation-fraction", "0.25", "--evaluate-every", "1 steps", "--epochs", "1000000"]
+      let first = try Workplace.train(options + ["--max-steps", "2"], output: run)
+      try #require(first.code == 0, "\(first.errors)")
+      var last = 0
+      for _ in 0..<2 {
+        let tool = try Workplace.start(
+          options + ["--max-steps", "1000000", "--checkpoint-every", "1000000 epochs"], output: run)
+        try tool.waits(toSay: "best checkpoint ")
+        try #require(kill(try tool.processIdentifier(), SIGKILL) == 0)
+        let outcome = try tool.wait()
+        last = try #require(outcome.errors.matches(of: /best\/step-(\d{8})\.h5 sha256/).compactMap { Int($0.1) }.last)
+        #expect(last > 2 && outcome.count(of: " are now in ") == 0, "\(outcome.errors)")
+      }
+      let length = options + ["--max-steps", "\(last)"]
+      let resumed = try Workplace.train(length, output: run, ranks: 2)
+      let undisturbed = try Workplace.train(length, output: folder("undisturbed"))
+      #expect(resumed.code == 0 && undisturbed.code == 0, "\(resumed.errors)\(undisturbed.errors)")
+      #expect(resumed.count(of: " are now in ") == 0, "\(resumed.errors)")
+      // The one that was the best before is there, too.
+      let best = try Self.best(folder("undisturbed"))
+      #expect(try Self.best(run) == best)
+      #expect(best.last == TrainedRun.name(last))
+      for name in best {
+        #expect(try hash(ofFile: "\(run)/best/\(name)") == hash(ofFile: folder("undisturbed/best/\(name)")))
+      }
+    }
+
+    /// Of a run whose other checkpoints are gone: a new one in its folder would not compute it again.
+    @Test func aBestOfAnotherRunIsKept() throws {
+      let folder = try TemporaryFolder()
+      let options = ["--validation-fraction", "0.25", "--evaluate-every", "1 steps", "--max-steps", "1"]
+      let first = try Workplace.train(options, output: folder("run"))
+      try #require(first.code == 0, "\(first.errors)")
+      let expected = try hash(ofFile: folder("run/best/\(TrainedRun.name(1))"))
+      try FileManager.default.removeItem(atPath: folder("run/checkpoints"))
+      let second = try Workplace.train(options + ["--seed", "2"], output: folder("run"))
+      #expect(second.code == 0 && second.count(of: "are now in \(folder("run/best-1"))") == 1, "\(second.errors)")
+      #expect(try hash(ofFile: folder("run/best-1/\(TrainedRun.name(1))")) == expected)
+    }
+
     /// Found before the first step, and not in the first evaluation.
     @Test func aBadTestImageIsFoundAtOnce() throws {
       let folder = try TemporaryFolder()
