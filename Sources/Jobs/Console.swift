@@ -98,7 +98,7 @@ extension Duration {
 
 /// A time for people, such as "3 min 20 s".
 package func spoken(_ seconds: Double) -> String {
-  let seconds = Int(seconds.rounded())
+  let seconds = Int(exactly: seconds.rounded()) ?? .max
   if seconds < 60 { return "\(seconds) s" }
   if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60) s" }
   return "\(seconds / 3600) h \(seconds % 3600 / 60) min"

@@ -131,6 +131,7 @@ import Testing
   @Test(arguments: [
     "", "latency 50us", "bandwidth 1Gbit/s", "latency 50, bandwidth 1Gbit/s", "latency 50us, bandwidth 0Gbit/s",
     "latency 50us, latency 50us", "latency -1us, bandwidth 1Gbit/s", "latency 50us, bandwidth 1Gbit/s, x 1us",
+    "latency 1e300s, bandwidth 1Gbit/s", "latency 50us, bandwidth 1e-300kbit/s", "latency 50us, bandwidth 1e300Gbit/s",
   ])
   func otherLinksAreRefused(text: String) throws {
     #expect {

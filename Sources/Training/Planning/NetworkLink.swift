@@ -14,34 +14,41 @@ package struct NetworkLink: Sendable, Equatable, CustomStringConvertible {
     var values: [Substring: Double] = [:]
     for part in text.split(separator: ",") {
       let words = part.split(separator: " ")
-      let units = words.first.flatMap { Self.units[$0] }
-      guard words.count == 2, let units, values[words[0]] == nil, let value = Self.value(words[1], units: units) else {
+      let quantity = words.first.flatMap { Self.quantities[$0] }
+      guard words.count == 2, let quantity, values[words[0]] == nil, let value = quantity.value(words[1]) else {
         throw Self.failure(text)
       }
       values[words[0]] = value
     }
-    guard let latency = values["latency"], let bandwidth = values["bandwidth"], bandwidth > 0 else {
+    guard let latency = values["latency"], let bandwidth = values["bandwidth"] else {
       throw Self.failure(text)
     }
     (self.latency, self.bandwidth, description) = (latency, bandwidth, text)
   }
 
-  private static let units: [Substring: [(name: String, factor: Double)]] = [
-    "latency": [("us", 1e-6), ("ms", 1e-3), ("s", 1)],
-    "bandwidth": [("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)],
-  ]
+  private struct Quantity {
+    let units: [(name: String, factor: Double)]
+    /// What makes times that can be said.
+    let range: ClosedRange<Double>
 
-  private static func value(_ word: Substring, units: [(name: String, factor: Double)]) -> Double? {
-    guard let unit = units.first(where: { word.hasSuffix($0.name) }),
-      let number = Double(word.dropLast(unit.name.count)), number.isFinite, number >= 0
-    else { return nil }
-    return number * unit.factor
+    func value(_ word: Substring) -> Double? {
+      guard let unit = units.first(where: { word.hasSuffix($0.name) }),
+        let number = Double(word.dropLast(unit.name.count)), range.contains(number * unit.factor)
+      else { return nil }
+      return number * unit.factor
+    }
   }
+
+  private static let quantities: [Substring: Quantity] = [
+    "latency": Quantity(units: [("us", 1e-6), ("ms", 1e-3), ("s", 1)], range: 0...3600),
+    "bandwidth": Quantity(units: [("kbit/s", 1e3), ("Mbit/s", 1e6), ("Gbit/s", 1e9)], range: 1...1e18),
+  ]
 
   private static func failure(_ text: String) -> Failure {
     Failure(
       .usage, "--network \"\(text)\": must be like \"latency 50us, bandwidth 10Gbit/s\"",
-      hint: "latency in us, ms or s, one way; bandwidth in kbit/s, Mbit/s or Gbit/s, of a host's link")
+      hint: "latency in us, ms or s, one way, at most 3600s; bandwidth in kbit/s, Mbit/s or Gbit/s, of a host's link, "
+        + "from 0.001kbit/s to 1e9Gbit/s")
   }
 
   /// From this size on, an all-gather goes round in a ring instead of by doubling.
