@@ -117,7 +117,11 @@ public struct RunFolder: Sendable {
 
   private func freeNumber() -> Int {
     var number = 1
-    while [checkpoints, best].contains(where: { isFolder("\($0)-\(number)") }) { number += 1 }
+    while isFile("\(path)/log-\(number).jsonl")
+      || [checkpoints, best].contains(where: { isFolder("\($0)-\(number)") })
+    {
+      number += 1
+    }
     return number
   }
 

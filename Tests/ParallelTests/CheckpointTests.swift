@@ -71,6 +71,20 @@ extension ParallelTests {
       #expect(try Data(contentsOf: folder.url.appendingPathComponent("run/log-1.jsonl")) == Data("{}\n".utf8))
     }
 
+    /// Who needs room removes the checkpoints put aside, and keeps their log.
+    @Test func noLogPutAsideIsOverwritten() throws {
+      let folder = try TemporaryFolder()
+      let (manager, options) = (FileManager.default, ["--resume", "never", "--max-steps", "1"])
+      for _ in 0..<2 { #expect(try Workplace.train(options, output: folder("run")).code == 0) }
+      try manager.removeItem(atPath: folder("run/checkpoints-1"))
+      let log = try hash(ofFile: folder("run/log-1.jsonl"))
+      let outcome = try Workplace.train(options, output: folder("run"))
+      #expect(
+        outcome.code == 0 && outcome.count(of: "are now in \(folder("run/checkpoints-2"))") == 1, "\(outcome.errors)")
+      #expect(try hash(ofFile: folder("run/log-1.jsonl")) == log)
+      #expect(manager.fileExists(atPath: folder("run/log-2.jsonl")))
+    }
+
     /// What stands in the place of the checkpoint to go on from is not taken for it.
     @Test func anotherFileOfThatStepIsPutAside() throws {
       let expected = try Workplace.stepwise()
