@@ -49,12 +49,6 @@ public protocol Communicator: AnyObject, Sendable {
   func abort(_ code: Int32) -> Never
 }
 
-// Ranks that are no processes of their own cannot be lost on their own.
-extension Communicator {
-  public func watch(stallTimeout: Duration?) throws {}
-  public func enter(step: Int) {}
-}
-
 extension Communicator {
   public var rankInJob: Int { rank }
 }

@@ -43,6 +43,10 @@ public final class CountingCommunicator: Communicator, @unchecked Sendable {
     note(.allToAll, sent: bytes(sendRanges), received: bytes(receiveRanges))
   }
 
+  public func watch(stallTimeout: Duration?) throws { try base.watch(stallTimeout: stallTimeout) }
+
+  public func enter(step: Int) { base.enter(step: step) }
+
   public func finish() throws { try base.finish() }
 
   public func abort(_ code: Int32) -> Never { base.abort(code) }

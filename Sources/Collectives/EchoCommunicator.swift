@@ -44,6 +44,10 @@ public final class EchoCommunicator: Communicator {
     }
   }
 
+  public func watch(stallTimeout: Duration?) {}
+
+  public func enter(step: Int) {}
+
   public func finish() {}
 
   public func abort(_ code: Int32) -> Never { exit(code) }

@@ -39,6 +39,10 @@ private final class SlowCommunicator: Communicator {
     into receive: UnsafeMutableRawBufferPointer, receiveRanges: [Range<Int>]
   ) {}
 
+  func watch(stallTimeout: Duration?) {}
+
+  func enter(step: Int) {}
+
   func finish() {}
 
   func abort(_ code: Int32) -> Never { exit(code) }
