@@ -1,10 +1,9 @@
-import Collectives
 import Diagnostics
 import FileSystem
 import Foundation
 
 /// Where and when a run was made: what its checkpoints must not depend on, and therefore do not hold. Lines of `provenance.jsonl`.
-struct Provenance {
+final class Provenance {
   private struct Life: Encodable {
     let started = Date()
     let program = versionText(tool: "rd-train")
@@ -22,20 +21,22 @@ struct Provenance {
     let bytes: Int
   }
 
-  let path: String
+  private let file: LogFile
 
-  /// Notes that the run begins or goes on. Collective; rank 0 writes.
-  func begin(afterStep step: Int, threads: Int, engine: String, communicator: any Communicator) throws {
-    let hosts = try communicator.hostNames()
-    try communicator.agree {
-      guard communicator.rank == 0 else { return }
-      try append(
-        Life(
-          hosts: Array(Set(hosts)).sorted(), ranks: communicator.size, threads: threads, engine: engine, afterStep: step
-        ))
-    }
+  /// Notes that the run begins or goes on.
+  /// - Parameters:
+  ///   - path: lines that are there stay, but for one that a crash cut off.
+  ///   - hosts: of each rank.
+  /// - Throws: `Failure(.inputOutput)`.
+  init(_ path: String, afterStep step: Int, hosts: [String], threads: Int, engine: String) throws {
+    let before = isFile(path) ? try readFile(path) : []
+    let end = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    file = try LogFile(path, beginning: Array(before[..<end]))
+    try append(
+      Life(hosts: Array(Set(hosts)).sorted(), ranks: hosts.count, threads: threads, engine: engine, afterStep: step))
   }
 
+  /// - Throws: `Failure(.inputOutput)`; then the line waits for the next one.
   func note(checkpoint: (name: String, sha256: String, byteCount: Int)) throws {
     try append(Written(checkpoint: checkpoint.name, sha256: checkpoint.sha256, bytes: checkpoint.byteCount))
   }
@@ -45,11 +46,7 @@ struct Provenance {
     encoder.outputFormatting = [.sortedKeys]
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.dateEncodingStrategy = .iso8601
-    let before = isFile(path) ? try readFile(path) : []
-    do {
-      try writeFile(path, bytes: before + [UInt8](encoder.encode(line)) + [UInt8(ascii: "\n")])
-    } catch let error as EncodingError {
-      throw Failure(.internalError, "\(path): \(error)")
-    }
+    file.add([UInt8](try encoder.encode(line)) + [UInt8(ascii: "\n")])
+    try file.finish()
   }
 }

@@ -29,7 +29,7 @@ public struct RunFolder: Sendable {
   // The same for other programs.
   var table: String { "\(path)/log.csv" }
   var tensorBoard: String { "\(path)/events.out.tfevents" }
-  var provenance: Provenance { Provenance(path: "\(path)/provenance.jsonl") }
+  var provenance: String { "\(path)/provenance.jsonl" }
 
   /// The evaluations on the way up to a step that the log tells of.
   /// - Throws: `Failure(.inputOutput)`.

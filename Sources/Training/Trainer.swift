@@ -44,6 +44,8 @@ public final class Trainer {
   /// The step of the last checkpoint; 0 where there is none.
   private var stepOfCheckpoint: Int
   private var reserve: StopReserve
+  /// Rank 0 has it.
+  private var provenance: Provenance?
   /// Rank 0 has it, where one is wanted.
   private var metrics: MetricsFile?
   /// Of the first steps, where one is wanted.
@@ -81,8 +83,12 @@ public final class Trainer {
   ///   `Failure(.stoppedResumable)` on all ranks where the run was asked to stop; then there is a checkpoint of its last step.
   public func train() throws {
     defer { engine.team.finish() }
-    try run.provenance.begin(
-      afterStep: step, threads: engine.team.count, engine: engine.name, communicator: communicator)
+    let hosts = try communicator.hostNames()
+    provenance = try communicator.agree {
+      communicator.rank == 0
+        ? try Provenance(
+          run.provenance, afterStep: step, hosts: hosts, threads: engine.team.count, engine: engine.name) : nil
+    }
     if configuration.evaluateEvery != nil, configuration.bestBy != .validationLoss {
       console.warn(
         "the best checkpoint is chosen by the \(configuration.bestBy.rawValue) of the TEST images: what it "
@@ -288,7 +294,7 @@ public final class Trainer {
       console.say("\(name) \(folder)/\(written.name) sha256 \(written.sha256)")
       metrics?.lastCheckpoint = Date()
       do {
-        try run.provenance.note(checkpoint: written)
+        try provenance?.note(checkpoint: written)
       } catch {
         console.warn("\(error)")
       }

@@ -85,6 +85,28 @@ extension ParallelTests {
       #expect(manager.fileExists(atPath: folder("run/log-2.jsonl")))
     }
 
+    /// A line for each life and for each checkpoint, and none of what a crash cut off.
+    @Test func theProvenanceGrows() throws {
+      let folder = try TemporaryFolder()
+      let path = folder("run/provenance.jsonl")
+      var hashes: [String?] = []
+      for (step, ranks) in [(2, nil), (3, 2)] as [(Int, Int?)] {
+        let outcome = try Workplace.train(
+          ["--checkpoint-every", "1 steps", "--max-steps", "\(step)"], output: folder("run"), ranks: ranks)
+        try #require(outcome.code == 0, "\(outcome.errors)")
+        let written = try TrainedRun(folder("run"), outcome).hashes.sorted { $0.key < $1.key }.map(\.value)
+        hashes += [nil] + written
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try file.seekToEnd()
+        try file.write(contentsOf: Data("{\"checkpoint\":".utf8))
+        try file.close()
+      }
+      let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").dropLast()
+      let objects = try lines.map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+      #expect(objects.map { $0?["sha256"] as? String } == hashes)
+      #expect(objects.map { $0?["after_step"] as? Int } == [0, nil, nil, 2, nil])
+    }
+
     /// What stands in the place of the checkpoint to go on from is not taken for it.
     @Test func anotherFileOfThatStepIsPutAside() throws {
       let expected = try Workplace.stepwise()
