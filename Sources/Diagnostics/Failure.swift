@@ -9,6 +9,8 @@ public enum ExitCode: Int32, Sendable {
   case badData = 65
   /// A defect of this program, or numbers that are not finite.
   case internalError = 70
+  /// The system did not give the memory that was needed.
+  case noMemory = 71
   /// Reading or writing failed.
   case inputOutput = 74
   /// Stopped on request with a checkpoint written: run again to go on.

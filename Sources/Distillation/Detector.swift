@@ -1,5 +1,6 @@
 import CVectorKernels
 import Diagnostics
+import Network
 import Numerics
 import TensorFiles
 
@@ -33,16 +34,18 @@ public final class Detector {
   ///   - grid: the tiles of an image.
   ///   - scales: the scales whose maps are added.
   ///   - score: how an image's score comes from its map.
+  ///   - activations: of a network that computes at other times.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   public init(
     _ architecture: Architecture, student: some TensorSource, engine: any ConvolutionEngine, capacity: Int,
-    grid: TileGrid, scales: ScoredScales = .all, score: ImageScore = .maximum
+    grid: TileGrid, scales: ScoredScales = .all, score: ImageScore = .maximum, activations: ActivationMemory? = nil
   ) throws {
     self.architecture = architecture
     self.capacity = capacity
     self.score = score
     team = engine.team
-    self.student = try FrozenStudent(architecture, tensors: student, engine: engine, capacity: capacity)
+    self.student = try FrozenStudent(
+      architecture, tensors: student, engine: engine, capacity: capacity, activations: activations)
     precondition(grid.tileSide == architecture.model.imageSize, "a tile is an input of the network")
     mapper = try AnomalyMapper(
       grid, tileMapSizes: (1...3).map(architecture.side(ofScale:)), scales: scales)

@@ -76,11 +76,14 @@ public final class FrozenStudent {
   /// - Parameters:
   ///   - tensors: as ``Student/tensors``.
   ///   - capacity: the most images at a time.
+  ///   - activations: of a network that computes at other times; used where they are of as many images.
   /// - Throws: `Failure(.badData)` that names a tensor that is missing or of another shape.
   public init(
-    _ architecture: Architecture, tensors: some TensorSource, engine: any ConvolutionEngine, capacity: Int
+    _ architecture: Architecture, tensors: some TensorSource, engine: any ConvolutionEngine, capacity: Int,
+    activations: ActivationMemory? = nil
   ) throws {
-    let memory = ActivationMemory(images: capacity, keepsActivations: false)
+    let shared = activations.flatMap { $0.images == capacity ? $0 : nil }
+    let memory = shared ?? ActivationMemory(images: capacity, keepsActivations: false)
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
       try FrozenConvolution(description, try tensors.convolution(description), engine: engine, images: capacity)
     }

@@ -12,6 +12,8 @@ public final class Teacher {
   private let pooled: FloatBuffer?
   /// The most images at a time.
   public let capacity: Int
+  /// What another network may use while this one does not compute.
+  public let activations: ActivationMemory
 
   /// - Parameters:
   ///   - weights: under their file's names; see ``TeacherWeights``.
@@ -23,6 +25,7 @@ public final class Teacher {
     self.engine = engine
     self.capacity = capacity
     let memory = ActivationMemory(images: capacity, keepsActivations: false)
+    activations = memory
     func unit(_ description: UnitDescription) throws -> FrozenConvolution {
       try FrozenConvolution(
         description, try weights.table.convolution(description), engine: engine, images: capacity)

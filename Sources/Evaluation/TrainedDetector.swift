@@ -55,15 +55,13 @@ package final class TrainedDetector {
       try compareArithmetic(engine, over: communicator)
       (extractor, detector) = try communicator.agree {
         let weights = try teacherWeights(of: checkpoint, named: path, given: options.teacher, for: architecture)
+        let teacher = try Teacher(
+          architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime(on: team))
         return (
-          FeatureExtractor(
-            try Teacher(
-              architecture, weights: weights, engine: engine, capacity: FeatureExtractor.inputsAtATime(on: team)),
-            fit: configuration.fit, grid: configuration.grid, team: team),
+          FeatureExtractor(teacher, fit: configuration.fit, grid: configuration.grid, team: team),
           try Detector(
-            architecture, student: checkpoint[.parameters], engine: engine,
-            capacity: FeatureExtractor.inputsAtATime(on: team), grid: configuration.grid, scales: options.scales,
-            score: options.score)
+            architecture, student: checkpoint[.parameters], engine: engine, capacity: teacher.capacity,
+            grid: configuration.grid, scales: options.scales, score: options.score, activations: teacher.activations)
         )
       }
     } catch {

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 
 /// Memory for floats, aligned to cache lines, zero at first.
@@ -44,7 +45,16 @@ public final class FloatBuffer: @unchecked Sendable {
 
   private static func allocate(_ count: Int) -> (UnsafeMutableRawPointer, UnsafeMutablePointer<Float>) {
     let (alignment, bytes) = (64, max(count, 1) * MemoryLayout<Float>.stride)
-    guard let memory = calloc(1, bytes + alignment) else { fatalError("no memory for \(bytes) bytes") }
+    guard let memory = calloc(1, bytes + alignment) else {
+      // No caller could go on without it.
+      let failure = Failure(
+        .noMemory, "no memory for \(bytes >> 20) MiB, with the limits of this process",
+        hint:
+          "smaller images, fewer of them in a step, or more ranks on more hosts; rd-train --plan says what a run takes"
+      )
+      sayAsError("\(ProcessInfo.processInfo.processName) on host \(ProcessInfo.processInfo.hostName): \(failure)")
+      exit(failure.code.rawValue)
+    }
     // Of large pages, where the system has them, the processor knows the places of more.
     let page = Int(getpagesize())
     if bytes >= largePage { madvise(memory.alignedDown(toMultipleOf: page), bytes, MADV_HUGEPAGE) }

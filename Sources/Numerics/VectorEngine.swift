@@ -24,11 +24,12 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   /// Whether a shape goes Winograd's way to its output, and back to its input's gradient. It must be a matter of the shape alone, lest an
   /// image's bits depend on its company.
-  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, which takes memory.
+  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, for four times the memory.
   private func usesWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    let fewestTiles = frozen ? (precision == .bf16 ? 16 : 4) : 0
-    return Self.mayUseWinograd(shape) && WinogradConvolution.tilesPerImage(shape) >= fewestTiles
-      && !(hasMatrixUnit && shape.stride == 2)
+    guard Self.mayUseWinograd(shape), !(hasMatrixUnit && shape.stride == 2) else { return false }
+    guard frozen else { return true }
+    let tiles = WinogradConvolution.tilesPerImage(shape)
+    return precision == .bf16 ? tiles >= 16 && shape.weightCount <= 1 << 20 : tiles >= 4
   }
 
   /// The same of the weights' gradient, whose products are as long as a shard has tiles. Of few tiles they are soon done, and what is left is

@@ -14,7 +14,7 @@ func measureInference(
   let weights = Initialization.tensors(of: architecture.studentUnits, seed: 1)
   let detector = try Detector(
     architecture, student: LazyTensors(weights, source: "random"), engine: engine, capacity: 1,
-    grid: TileGrid(perSide: 1, tileSide: architecture.model.imageSize))
+    grid: TileGrid(perSide: 1, tileSide: architecture.model.imageSize), activations: teacher.activations)
   let pixels = randomBuffer(architecture.teacherStem.shape.inputCount)
   let features = FeatureBuffer(architecture, images: 1)
 

@@ -66,6 +66,15 @@ extension ParallelTests {
       #expect(try hash(ofFile: folder("run/checkpoints/step-00000005.h5")) == expected.hashes[5])
     }
 
+    @Test func memoryThatIsNotThereIsSaid() throws {
+      let folder = try TemporaryFolder()
+      let outcome = try Workplace.train(
+        ["--backbone", "wide_resnet50_2", "--image-size", "256", "--batch-size", "10"], output: folder("run"),
+        shell: "ulimit -v 2000000")
+      #expect(outcome.code == 71, "\(outcome.errors)")
+      #expect(outcome.count(of: "no memory for ") == 1 && outcome.count(of: "hint: ") == 1, "\(outcome.errors)")
+    }
+
     @Test(arguments: [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
     func filesAreAsOpenAsTheUmaskLetsThem(umask: Int, file: Int, folder: Int) throws {
       let place = try TemporaryFolder()
