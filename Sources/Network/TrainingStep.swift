@@ -21,7 +21,9 @@ public final class TrainingStep {
 
   /// The gradient of the output of the block that back-propagation has reached; it becomes that of the block's input.
   package let gradient = FloatBuffer()
+  /// Of convolutions that do not keep theirs.
   let passingOutput = PassingOutput()
+  /// Outputs that are kept, and the weights' gradients.
   var memory: StepMemory { parameters.stepMemory }
 
   private var partials: UnsafeMutableBufferPointer<Double>

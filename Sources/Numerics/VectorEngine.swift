@@ -26,7 +26,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   /// image's bits depend on its company.
   /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, for four times the memory.
   private func usesWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
-    guard Self.mayUseWinograd(shape), !(hasMatrixUnit && shape.stride == 2) else { return false }
+    guard WinogradConvolution.applies(to: shape), !(hasMatrixUnit && shape.stride == 2) else { return false }
     guard frozen else { return true }
     let tiles = WinogradConvolution.tilesPerImage(shape)
     return precision == .bf16 ? tiles >= 16 && shape.weightCount <= 1 << 20 : tiles >= 4
@@ -42,8 +42,6 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   /// It multiplies so fast that saving products is worth less than what transforms take.
   private var hasMatrixUnit: Bool { precision == .bf16 && instructions == .amx }
-
-  static func mayUseWinograd(_ shape: ConvolutionShape) -> Bool { WinogradConvolution.applies(to: shape) }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
     let isTraining = shards > 0

@@ -41,7 +41,7 @@ import Testing
   ]
 
   // A closure in an attribute is too much for Swift 6.0.
-  private static let directShapes = shapes.filter { !VectorEngine.mayUseWinograd($0) }
+  private static let directShapes = shapes.filter { !WinogradConvolution.applies(to: $0) }
 
   @Test(arguments: shapes)
   func agreesWithTheDefinition(shape: ConvolutionShape) throws {

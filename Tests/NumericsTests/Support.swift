@@ -32,8 +32,8 @@ enum EngineKind: Hashable, Sendable {
   /// eight times that. Winograd's transforms, between which values are rounded, make up to ten times as much of it.
   func tolerance(_ shape: ConvolutionShape) -> Double {
     switch self {
-    case .vector(.fp32, _) where VectorEngine.mayUseWinograd(shape): 1e-4
-    case .vector(.bf16, _): VectorEngine.mayUseWinograd(shape) ? 10 * 0x1p-6 : 0x1p-6
+    case .vector(.fp32, _) where WinogradConvolution.applies(to: shape): 1e-4
+    case .vector(.bf16, _): WinogradConvolution.applies(to: shape) ? 10 * 0x1p-6 : 0x1p-6
     default: 5e-5
     }
   }
