@@ -1,4 +1,5 @@
 #include "CVectorKernels.h"
+#include "bf16.h"
 #include "dispatched.h"
 #include <math.h>
 #include <string.h>
@@ -62,13 +63,25 @@ void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const
 }
 
 DISPATCHED
-void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
-                                 float *restrict dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum,
-                                 double *restrict sum_normalised) {
+void rd_affine_bf16(const float *restrict x, const float *restrict scale, const float *restrict shift, int relu, uint16_t *restrict y,
+                    ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, y += channels)
+    for (ptrdiff_t c = 0; c < channels; c++) {
+      float v = x[c] * scale[c] + shift[c];
+      y[c] = bf16_of(relu && v < 0 ? 0 : v);
+    }
+}
+
+DISPATCHED
+void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *scale, const float *shift,
+                                 const float *y, ptrdiff_t y_stride, float *restrict dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels,
+                                 double *restrict sum, double *restrict sum_normalised) {
   for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride) {
     if (y) {
       for (ptrdiff_t c = 0; c < channels; c++) dy[c] = y[c] > 0 ? dy[c] : 0;
       y += y_stride;
+    } else if (scale) {
+      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = x[c] * scale[c] + shift[c] > 0 ? dy[c] : 0;
     }
     for (ptrdiff_t c = 0; c < channels; c++) {
       float g = dy[c];
@@ -86,6 +99,14 @@ void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_
 #pragma clang loop vectorize(assume_safety)
     for (ptrdiff_t i = 0; i < channels; i++) dx[i] = dy[i] * a[i] + x[i] * b[i] + c[i];
   }
+}
+
+DISPATCHED
+void rd_batch_norm_input_gradient_bf16(const float *restrict x, const float *restrict dy, ptrdiff_t dy_stride, const float *restrict a,
+                                       const float *restrict b, const float *restrict c, uint16_t *restrict dx, ptrdiff_t rows,
+                                       ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels)
+    for (ptrdiff_t i = 0; i < channels; i++) dx[i] = bf16_of(dy[i] * a[i] + x[i] * b[i] + c[i]);
 }
 
 DISPATCHED

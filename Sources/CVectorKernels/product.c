@@ -1,5 +1,6 @@
 // Matrix products with panels: the inner loop of all convolutions. The compiler's vectors, not intrinsics, except where bf16 needs an instruction.
 #include "CVectorKernels.h"
+#include "bf16.h"
 #include "dispatched.h"
 #include "product_amx.h"
 #include <string.h>
@@ -183,13 +184,6 @@ INLINE void round_words(words *of) {
   *of = (nan & (w | 0x00400000u)) | (~nan & nearest);
 }
 
-INLINE uint32_t rounded(float value) {
-  uint32_t w;
-  memcpy(&w, &value, sizeof w);
-  if ((w & 0x7fffffffu) > 0x7f800000u) return (w | 0x00400000u) & 0xffff0000u;
-  return (w + 0x7fffu + ((w >> 16) & 1u)) & 0xffff0000u;
-}
-
 DISPATCHED
 void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride) {
   for (ptrdiff_t r = 0; r < rows; r += 2, pairs += pair_stride) {
@@ -204,7 +198,7 @@ void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_
       first = (first >> 16) | (second & 0xffff0000u);
       memcpy(pairs + c, &first, sizeof first);
     }
-    for (; c < columns; c++) pairs[c] = rounded(even[c]) >> 16 | (odd ? rounded(odd[c]) : 0);
+    for (; c < columns; c++) pairs[c] = bf16_of(even[c]) | (odd ? (uint32_t)bf16_of(odd[c]) << 16 : 0);
   }
 }
 
@@ -219,7 +213,25 @@ void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdi
       halves h = __builtin_convertvector(w >> 16, halves);
       memcpy((char *)pairs + 2 * c, &h, sizeof h);
     }
-    for (; c < columns; c += 2) pairs[c / 2] = rounded(x[c]) >> 16 | (c + 1 < columns ? rounded(x[c + 1]) : 0);
+    for (; c < columns; c += 2) pairs[c / 2] = bf16_of(x[c]) | (c + 1 < columns ? (uint32_t)bf16_of(x[c + 1]) << 16 : 0);
+  }
+}
+
+DISPATCHED
+void rd_join_rows(const uint16_t *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride) {
+  for (ptrdiff_t r = 0; r < rows; r += 2, x += 2 * row_stride, pairs += pair_stride) {
+    if (r + 1 < rows)
+      for (ptrdiff_t c = 0; c < columns; c++) pairs[c] = x[c] | (uint32_t)x[row_stride + c] << 16;
+    else
+      for (ptrdiff_t c = 0; c < columns; c++) pairs[c] = x[c];
+  }
+}
+
+void rd_join_panels(const uint16_t *b, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride) {
+  for (ptrdiff_t column = 0; column < columns; column += PANEL, panels += panel_stride) {
+    ptrdiff_t width = columns - column < PANEL ? columns - column : PANEL;
+    if (width < PANEL) memset(panels, 0, sizeof(uint32_t) * ((rows + 1) / 2) * PANEL);
+    rd_join_rows(b + column, row_stride, rows, width, panels, PANEL);
   }
 }
 

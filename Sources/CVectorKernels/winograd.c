@@ -15,6 +15,8 @@
 
 enum { LANES = 16 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef uint32_t words __attribute__((vector_size(LANES * sizeof(uint32_t))));
+typedef uint16_t halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("clang loop unroll(full)")
@@ -205,9 +207,23 @@ INLINE void add_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t 
     for (ptrdiff_t c = 0; c < count; c++) target[c] += source[c];
 }
 
+// The same of bf16, which become floats.
+INLINE void widen_vectors(const uint16_t *source, ptrdiff_t source_stride, ptrdiff_t vectors, ptrdiff_t count, float *target,
+                          ptrdiff_t target_stride) {
+  for (ptrdiff_t i = 0; i < vectors; i++, source += source_stride, target += target_stride) {
+    halves h = {0};
+    if (count == LANES)
+      memcpy(&h, source, sizeof h);
+    else
+      memcpy(&h, source, sizeof(uint16_t) * count);
+    words w = __builtin_convertvector(h, words) << 16;
+    memcpy(target, &w, sizeof w);
+  }
+}
+
 // A tile of a map: where it begins, and what of it lies inside.
 typedef struct {
-  const float *source;
+  const char *source;
   extent e;
   int whole;
 } place;
@@ -223,11 +239,12 @@ INLINE void store(const float *values, ptrdiff_t vectors, int pairing, ptrdiff_t
     rd_pair_rows(values, LANES, 2 * vectors, count, (uint32_t *)target, plane);
 }
 
-// What is no whole tile of whole vectors goes through a copy filled up with zeros.
-INLINE void spread(const float *transform, int points, int side, int step, int origin, int pairing, const float *x, ptrdiff_t height,
+// What is no whole tile of whole vectors goes through a copy filled up with zeros, and so does what becomes floats.
+INLINE void spread(const float *transform, int points, int side, int step, int origin, int pairing, const void *x, int is_bf16, ptrdiff_t height,
                    ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
                    ptrdiff_t rows, float *planes, ptrdiff_t plane, ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   ptrdiff_t line = width * pixel_stride, tiles = tiles_high * tiles_wide;
+  ptrdiff_t size = is_bf16 ? sizeof(uint16_t) : sizeof(float);
   int per_row = pairing == RD_PAIRED_ROWS ? 2 : 1;
   ptrdiff_t rows_per_image = (tiles + per_row - 1) / per_row;
   float copy[9 * 9 * LANES], points_copy[2 * 9 * 9 * LANES];
@@ -237,7 +254,8 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
     for (ptrdiff_t tile = row % rows_per_image * per_row; there < per_row && tile < tiles; there++, tile++) {
       ptrdiff_t top = tile / tiles_wide * step + origin, left = tile % tiles_wide * step + origin;
       extent e = inside(top, left, side, height, width);
-      places[there] = (place){x + ((row / rows_per_image * height + top) * width + left) * pixel_stride, e, is_whole(e, side)};
+      ptrdiff_t offset = ((row / rows_per_image * height + top) * width + left) * pixel_stride;
+      places[there] = (place){(const char *)x + offset * size, e, is_whole(e, side)};
     }
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
@@ -247,16 +265,22 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
       if (there < per_row) memset(points_copy, 0, sizeof points_copy);
       for (int i = 0; i < there; i++) {
         extent e = places[i].e;
-        const float *source = places[i].source + c;
+        const char *from = places[i].source + c * size;
+        const float *source = (const float *)from;
         // The tile to come, which the processor does not foresee.
         for (int r = 0; r < side; r++)
-          for (int j = side - step; j < side; j++) __builtin_prefetch(source + r * line + (j + per_row * step) * pixel_stride);
+          for (int j = side - step; j < side; j++) __builtin_prefetch(from + (r * line + (j + per_row * step) * pixel_stride) * size);
         ptrdiff_t tile_line = line, tile_pixel = pixel_stride;
-        if (!places[i].whole || count < LANES) {
-          memset(copy, 0, sizeof(float) * side * side * LANES);
-          for (ptrdiff_t r = e.top; r < e.bottom; r++)
-            copy_vectors(source + r * line + e.left * pixel_stride, pixel_stride, e.right - e.left, count, copy + (r * side + e.left) * LANES,
-                         LANES);
+        if (!places[i].whole || count < LANES || is_bf16) {
+          if (!places[i].whole || count < LANES) memset(copy, 0, sizeof(float) * side * side * LANES);
+          for (ptrdiff_t r = e.top; r < e.bottom; r++) {
+            ptrdiff_t first = r * line + e.left * pixel_stride;
+            float *target = copy + (r * side + e.left) * LANES;
+            if (is_bf16)
+              widen_vectors((const uint16_t *)from + first, pixel_stride, e.right - e.left, count, target, LANES);
+            else
+              copy_vectors(source + first, pixel_stride, e.right - e.left, count, target, LANES);
+          }
           source = copy;
           tile_line = side * LANES;
           tile_pixel = LANES;
@@ -301,14 +325,14 @@ INLINE void collect(const float *transform, int points, int side, const float *p
 }
 
 DISPATCHED
-void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+void rd_winograd_input(int stride, int pairing, const void *x, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   if (stride == 1)
-    spread(unit_input, 6, 6, 4, -1, pairing, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane, row_stride,
+    spread(unit_input, 6, 6, 4, -1, pairing, x, is_bf16, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane, row_stride,
            panel_stride);
   else
-    spread(strided_input, 9, 9, 8, -1, pairing, x, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+    spread(strided_input, 9, 9, 8, -1, pairing, x, is_bf16, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
            row_stride, panel_stride);
 }
 
@@ -325,22 +349,22 @@ void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdif
 }
 
 DISPATCHED
-void rd_winograd_output_adjoint(int stride, int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+void rd_winograd_output_adjoint(int stride, int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                                 ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                                 ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   if (stride == 1)
-    spread(unit_output_adjoint, 6, 4, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+    spread(unit_output_adjoint, 6, 4, 4, 0, pairing, dy, is_bf16, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
            row_stride, panel_stride);
   else
-    spread(strided_output_adjoint, 9, 4, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+    spread(strided_output_adjoint, 9, 4, 4, 0, pairing, dy, is_bf16, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
            row_stride, panel_stride);
 }
 
 DISPATCHED
-void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+void rd_winograd_strided_gradient(int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                                   ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                                   ptrdiff_t row_stride, ptrdiff_t panel_stride) {
-  spread(strided_gradient, 9, 5, 4, 0, pairing, dy, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
+  spread(strided_gradient, 9, 5, 4, 0, pairing, dy, is_bf16, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, rows, planes, plane,
          row_stride, panel_stride);
 }
 

@@ -78,9 +78,9 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
     try convolutions[0].forward(features.scales[0], images: images, into: halved.pointer)
     let concatenation = concatenation.pointer
     try convolutions[1].forward(
-      halved.pointer, images: images, residual: nil, into: concatenation, stride: width)
+      .fp32(halved.pointer), images: images, residual: nil, into: concatenation, stride: width)
     try convolutions[2].forward(
-      features.scales[1], images: images, residual: nil, into: concatenation + part, stride: width)
+      .fp32(features.scales[1]), images: images, residual: nil, into: concatenation + part, stride: width)
     let (third, part, width) = (features.scales[2], part, width)
     let pixels = architecture.side(ofScale: 3) * architecture.side(ofScale: 3)
     try team.run(images) { image, _ in
@@ -100,16 +100,14 @@ extension MultiScaleFusion where Unit == NormalizedConvolution {
 
   func backward(_ step: TrainingStep, features: Features) throws {
     let concatenation = concatenation.pointer
-    if let projection, let projected {
+    if let projection {
       try projection.backward(
-        step.gradient.pointer, through: projected.pointer, x: concatenation, into: step.gradient.pointer,
-        channels: 2 * part)
+        step.gradient.pointer, x: .fp32(concatenation), into: step.gradient.pointer, channels: 2 * part)
     }
     guard let halvedGradient else { preconditionFailure("memory without gradients") }
     let (gradient, inner) = (step.gradient.pointer, halvedGradient.pointer)
-    try convolutions[2].backward(
-      gradient + part, stride: width, through: concatenation + part, x: features.scales[1], into: nil)
-    try convolutions[1].backward(gradient, stride: width, through: concatenation, x: halved.pointer, into: inner)
-    try convolutions[0].backward(inner, through: halved.pointer, x: features.scales[0], into: nil)
+    try convolutions[2].backward(gradient + part, stride: width, x: .fp32(features.scales[1]), into: nil)
+    try convolutions[1].backward(gradient, stride: width, x: .fp32(halved.pointer), into: inner)
+    try convolutions[0].backward(inner, x: .fp32(features.scales[0]), into: nil)
   }
 }

@@ -46,9 +46,10 @@ public final class FrozenConvolution: ConvolutionUnit {
   }
 
   public func forward(
-    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    _ x: ConvolutionInput, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
     stride: Int
   ) throws {
+    let x = x.start
     let channels = shape.outputChannels
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
@@ -66,6 +67,12 @@ public final class FrozenConvolution: ConvolutionUnit {
         (y + pixel * stride).update(from: dense + pixel * channels, count: channels)
       }
     }
+  }
+
+  public var hiddenPrecision: Precision { .fp32 }
+
+  public func forwardHidden(_ x: ConvolutionInput, images: Int, into y: UnsafeMutablePointer<Float>) throws {
+    try forward(x, images: images, residual: nil, into: y, stride: shape.outputChannels)
   }
 
   private let denseOutput = FloatBuffer()

@@ -65,7 +65,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     output.map { step.memory.outputs + $0 } ?? step.passingOutput.buffer.pointer
   }
 
-  private func convolve(_ x: UnsafePointer<Float>) throws {
+  private func convolve(_ x: ConvolutionInput) throws {
     try step.engine.forward(
       shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z)
     if output == nil { step.passingOutput.holder = ObjectIdentifier(self) }
@@ -73,16 +73,29 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
   /// Computes the convolution's output again, if it is not there any more.
   /// - Parameter x: the input of the forward pass.
-  private func recall(_ x: UnsafePointer<Float>) throws {
+  private func recall(_ x: ConvolutionInput) throws {
     if output == nil && step.passingOutput.holder != ObjectIdentifier(self) { try convolve(x) }
   }
 
-  /// Normalises by the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is
-  /// unbiased, the other one is not).
   public func forward(
-    _ x: UnsafePointer<Float>, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    _ x: ConvolutionInput, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
     stride: Int
   ) throws {
+    try computeStatistics(x)
+    try normalize(residual: residual, into: y, stride: stride)
+  }
+
+  /// What rounding the convolution's factors would make of it.
+  public var hiddenPrecision: Precision { channels % 2 == 0 ? step.engine.precision : .fp32 }
+
+  public func forwardHidden(_ x: ConvolutionInput, images: Int, into y: UnsafeMutablePointer<Float>) throws {
+    try computeStatistics(x)
+    try normalizeHidden(into: y)
+  }
+
+  /// Convolves, takes the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is unbiased, the
+  /// other one is not).
+  private func computeStatistics(_ x: ConvolutionInput) throws {
     let (channels, size, pixels, z) = (channels, shape.outputCount, shape.outputPixels, z)
     try convolve(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
@@ -107,16 +120,21 @@ public final class NormalizedConvolution: ConvolutionUnit {
       move(runningMean + channel, towards: mean)
       move(runningVariance + channel, towards: variance * count / (count - 1))
     }
-    try normalize(residual: residual, into: y, stride: stride)
   }
 
   /// The output of the last forward pass once more: cheaper than the memory that keeping it takes. Before ``backward``.
   /// - Parameter x: the input of that pass.
   func forwardAgain(
-    _ x: UnsafePointer<Float>, residual: UnsafePointer<Float>? = nil, into y: UnsafeMutablePointer<Float>
+    _ x: ConvolutionInput, residual: UnsafePointer<Float>? = nil, into y: UnsafeMutablePointer<Float>
   ) throws {
     try recall(x)
     try normalize(residual: residual, into: y, stride: channels)
+  }
+
+  /// The same of an output that ``forwardHidden(_:images:into:)`` made.
+  func forwardHiddenAgain(_ x: ConvolutionInput, into y: UnsafeMutablePointer<Float>) throws {
+    try recall(x)
+    try normalizeHidden(into: y)
   }
 
   private func normalize(
@@ -129,6 +147,17 @@ public final class NormalizedConvolution: ConvolutionUnit {
         z + start, a, b, residual.map { $0 + start }, activation == .relu ? 1 : 0,
         y + images.lowerBound * pixels * stride, stride,
         images.count * pixels, channels)
+    }
+  }
+
+  private func normalizeHidden(into y: UnsafeMutablePointer<Float>) throws {
+    if hiddenPrecision == .fp32 { return try normalize(residual: nil, into: y, stride: channels) }
+    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z, a.pointer, b.pointer)
+    let rounded = UnsafeMutableRawPointer(y).assumingMemoryBound(to: UInt16.self)
+    try step.forImageParts { images in
+      let start = images.lowerBound * size
+      rd_affine_bf16(
+        z + start, a, b, activation == .relu ? 1 : 0, rounded + start, images.count * pixels, channels)
     }
   }
 
@@ -148,27 +177,30 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
   /// - Parameters:
   ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
-  ///   - dyStride: the distance between two pixels of dy, and of y, in floats.
-  ///   - y: the output; not needed where it did not go through ReLU.
+  ///   - stride: the distance between two pixels of dy in floats.
+  ///   - y: the output where it was made with a residual and went through ReLU here.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed; it may be dy.
   ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
   ///   - adding: whether it is added to what dx has.
   package func backward(
-    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>?,
-    x: UnsafePointer<Float>, into dx: UnsafeMutablePointer<Float>?,
+    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>? = nil,
+    x: ConvolutionInput, into dx: UnsafeMutablePointer<Float>?,
     channels inputChannels: Int? = nil, adding: Bool = false
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
-    let y = activation == .relu ? y : nil
+    let isRectified = activation == .relu
     let (z, mean, inverseDeviation) = (z, mean.pointer, inverseDeviation.pointer)
     try recall(x)
+    // As the forward pass left them.
+    let (factors, shifts) = (a.pointer, b.pointer)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
-        z + images.lowerBound * size, mean, inverseDeviation, y.map { $0 + start }, stride, dy + start, stride,
-        images.count * pixels, channels, sums, sums + channels)
+        z + images.lowerBound * size, mean, inverseDeviation, isRectified ? factors : nil, shifts,
+        isRectified ? y.map { $0 + start } : nil, stride, dy + start, stride, images.count * pixels, channels, sums,
+        sums + channels)
     }
     try requireFinite(sums, of: dy, stride: stride)
 
@@ -186,20 +218,38 @@ public final class NormalizedConvolution: ConvolutionUnit {
       b.pointer[channel] = Float(slope)
       c.pointer[channel] = Float(-slope * Double(mean[channel]) - factor * shiftGradient / count)
     }
-    let (a, b, c) = (a.pointer, b.pointer, c.pointer)
-    if output == nil { step.passingOutput.holder = nil }
-    try step.forImageParts { images in
-      let z = z + images.lowerBound * size
-      rd_batch_norm_input_gradient(
-        z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
-    }
+    let dz = try outputGradient(dy, stride: stride)
 
     if let output { step.memory.finish(output) }
-    try step.addWeightGradient(of: shape, at: weights, x: x, dy: z)
+    try step.addWeightGradient(of: shape, at: weights, x: x, dy: dz)
     if let dx {
       try step.engine.inputGradient(
-        shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: z,
+        shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: dz,
         weights: step.parameters.weights.values + weights, adding: adding, into: dx)
     }
+  }
+
+  /// The gradient of the convolution's output: in its place, or rounded in memory that all convolutions share.
+  private func outputGradient(_ dy: UnsafePointer<Float>, stride: Int) throws -> ConvolutionInput {
+    let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
+    let (z, a, b, c) = (z, a.pointer, b.pointer, c.pointer)
+    if hiddenPrecision == .fp32 {
+      if output == nil { step.passingOutput.holder = nil }
+      try step.forImageParts { images in
+        let z = z + images.lowerBound * size
+        rd_batch_norm_input_gradient(
+          z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
+      }
+      return .fp32(z)
+    }
+    let gradient = step.roundedGradient.pointer
+    let rounded = UnsafeMutableRawPointer(gradient).assumingMemoryBound(to: UInt16.self)
+    try step.forImageParts { images in
+      let start = images.lowerBound * size
+      rd_batch_norm_input_gradient_bf16(
+        z + start, dy + images.lowerBound * pixels * stride, stride, a, b, c, rounded + start, images.count * pixels,
+        channels)
+    }
+    return ConvolutionInput(gradient, stored: .bf16)
   }
 }

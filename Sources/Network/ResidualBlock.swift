@@ -41,7 +41,9 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
     skip = try description.skip.map(unit)
     units = try [first] + description.units.dropFirst().map(unit)
     isResidual = description.isResidual
-    hidden = units.dropLast().enumerated().map { memory.buffer(for: .hidden($0), $1.shape.outputCount) }
+    hidden = units.dropLast().enumerated().map {
+      memory.buffer(for: .hidden($0), $1.hiddenPrecision.words($1.shape.outputCount))
+    }
     innerGradient = memory.innerGradient(units.dropLast().map(\.shape.outputCount).max() ?? 0)
     let count = units[units.count - 1].shape.outputCount
     keepsOutput = memory.keepsOutput(later: later)
@@ -52,10 +54,10 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
 
   func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
     input = x
-    var inner = x
+    var inner = ConvolutionInput.fp32(x)
     for index in hidden.indices {
-      try units[index].forward(inner, images: images, into: hidden[index].pointer)
-      inner = UnsafePointer(hidden[index].pointer)
+      try units[index].forwardHidden(inner, images: images, into: hidden[index].pointer)
+      inner = hiddenOutput(index)
     }
     var residual = isResidual ? x : nil
     if let skip, let skipOutput {
@@ -66,6 +68,11 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
     try last.forward(
       inner, images: images, residual: residual, into: output.pointer, stride: last.shape.outputChannels)
     return UnsafePointer(output.pointer)
+  }
+
+  /// A hidden output of the last forward pass.
+  private func hiddenOutput(_ index: Int) -> ConvolutionInput {
+    ConvolutionInput(hidden[index].pointer, stored: units[index].hiddenPrecision)
   }
 }
 
@@ -81,36 +88,35 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     let inner = innerGradient.pointer
     // Of the output, and in its place then of the input: by the skip connection, to which the convolutions' part is added.
     let gradient = step.gradient.pointer
-    var (dy, y) = (gradient, output)
+    var (dy, y) = (gradient, UnsafePointer<Float>?(output.pointer))
     for index in hidden.indices.reversed() {
-      let x = hidden[index]
       try hiddenAgain(index)
-      try units[index + 1].backward(dy, through: y.pointer, x: x.pointer, into: inner)
-      (dy, y) = (inner, x)
+      try units[index + 1].backward(dy, through: y, x: hiddenOutput(index), into: inner)
+      (dy, y) = (inner, nil)
     }
     try inputAgain()
     let target = inputChannels > 0 ? gradient : nil
     // The last convolution's activation is also the skip connection's.
-    if let skip { try skip.backward(gradient, through: nil, x: input, into: target, channels: inputChannels) }
-    try units[0].backward(dy, through: y.pointer, x: input, into: target, channels: inputChannels, adding: true)
+    if let skip { try skip.backward(gradient, x: .fp32(input), into: target, channels: inputChannels) }
+    try units[0].backward(dy, x: .fp32(input), into: target, channels: inputChannels, adding: true)
   }
 
   /// Makes a hidden output of the last forward pass again. The convolution before it must keep what it has computed.
   private func hiddenAgain(_ index: Int) throws {
     guard let input else { preconditionFailure("no forward pass") }
-    let x = index > 0 ? UnsafePointer(hidden[index - 1].pointer) : input
-    try units[index].forwardAgain(x, into: hidden[index].pointer)
+    try units[index].forwardHiddenAgain(
+      index > 0 ? hiddenOutput(index - 1) : .fp32(input), into: hidden[index].pointer)
   }
 
   /// Makes the output of the last forward pass again; of what is hidden in the blocks the last may be overwritten.
   func outputAgain() throws {
     guard var residual = input else { preconditionFailure("no forward pass") }
     if let skip, let skipOutput {
-      try skip.forwardAgain(residual, into: skipOutput.pointer)
+      try skip.forwardAgain(.fp32(residual), into: skipOutput.pointer)
       residual = UnsafePointer(skipOutput.pointer)
     }
     let last = units[units.count - 1]
     if !last.keepsOutput { try hiddenAgain(hidden.count - 1) }
-    try last.forwardAgain(hidden[hidden.count - 1].pointer, residual: residual, into: output.pointer)
+    try last.forwardAgain(hiddenOutput(hidden.count - 1), residual: residual, into: output.pointer)
   }
 }

@@ -6,6 +6,8 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   var team: ThreadTeam { get }
   /// What computes: the library and the instructions that it uses.
   var name: String { get }
+  /// What factors are rounded to, and inputs may be stored in. Sums, and outputs, are in single precision.
+  var precision: Precision { get }
 
   /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate. Without a shard that is the
   /// forward pass with frozen weights alone.
@@ -13,7 +15,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
 
   /// Computes y `[images][output height][output width][output channels]`.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>) throws
 
   /// Brings weights that stay as they are into the form that the engine's forward pass wants.
@@ -30,7 +32,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   ///   - channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
   ///   - adding: whether it is added to what dx has.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>) throws
 
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
@@ -38,7 +40,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   ///   - shards: the images of each shard.
   ///   - sum: called for every block of the weights, on any thread; it calls `partial` once for every shard, in order, and adds what that gives.
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void) throws
 
   /// The largest block that `weightGradient` hands out, in elements.

@@ -16,6 +16,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     useOneThreadPerMatrixProduct()
   }
 
+  public var precision: Precision { .fp32 }
   public var name: String { "OpenBLAS, \(matrixProductCoreName())" }
 
   public func reserve(_ shape: ConvolutionShape, images: Int, shards: Int) {
@@ -25,11 +26,11 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
-      let (x, y) = (x + image * shape.inputCount, y + image * shape.outputCount)
+      let (x, y) = (x.start + image * shape.inputCount, y + image * shape.outputCount)
       if shape.isTransposed {
         multiplyPixels(PatchMatrix(shape), x, weights, into: y, thread: thread)
       } else {
@@ -46,7 +47,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    try forward(shape, images: images, x: x, weights: UnsafePointer(weights.buffer.pointer), into: y)
+    try forward(shape, images: images, x: .fp32(x), weights: UnsafePointer(weights.buffer.pointer), into: y)
     let channels = shape.outputChannels
     try team.run(team.count) { part, _ in
       let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
@@ -57,11 +58,11 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
-      let (dy, dx) = (dy + image * shape.outputCount, dx + image * shape.inputCount)
+      let (dy, dx) = (dy.start + image * shape.outputCount, dx + image * shape.inputCount)
       if shape.isTransposed {
         multiplyPatches(PatchMatrix(shape), dy, weights, adding: adding, into: dx, thread: thread)
       } else {
@@ -71,14 +72,14 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let matrix = PatchMatrix(shape)
     try partials.weightGradient(shards: shards, blocks: 1, block: { _ in matrix.allWeights }, sum: sum) {
       images, _, thread, output in
       for image in images {
-        let (x, dy) = (x + image * shape.inputCount, dy + image * shape.outputCount)
+        let (x, dy) = (x.start + image * shape.inputCount, dy.start + image * shape.outputCount)
         let patches = patches(of: shape.isTransposed ? dy : x, matrix, thread: thread)
         let pixels = Matrix(start: shape.isTransposed ? x : dy, stride: matrix.columns)
         let (left, right) = shape.isTransposed ? (pixels, patches) : (patches, pixels)

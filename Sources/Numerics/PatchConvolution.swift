@@ -66,7 +66,7 @@ final class PatchConvolution {
   // MARK: Forward and input gradient
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).forward
@@ -85,14 +85,14 @@ final class PatchConvolution {
 
   /// - Parameter packed: as ``freeze(_:of:)`` made them.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, packed: UnsafePointer<Float>,
     epilogue: Epilogue, into y: UnsafeMutablePointer<Float>
   ) throws {
     try multiply(pass(shape).forward, images: images, x: x, packed: packed, epilogue: epilogue, into: y)
   }
 
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).inputGradient
@@ -112,6 +112,9 @@ final class PatchConvolution {
 
   /// Pairs need an even number of channels.
   private func isPaired(_ channels: Int) -> Bool { precision == .bf16 && channels % 2 == 0 }
+
+  /// Whether patches must be brought into pairs, which stored so they are already.
+  private func needsPairing(_ x: ConvolutionInput, _ channels: Int) -> Bool { isPaired(channels) && !x.isBF16 }
 
   /// What a value takes of a float's room where it is not alone in it.
   private func words(_ count: Int, paired: Bool) -> Int { paired ? count / 2 : count }
@@ -148,7 +151,7 @@ final class PatchConvolution {
   }
 
   private func multiply(
-    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: ConvolutionInput, packed: UnsafePointer<Float>,
     epilogue: Epilogue? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>
   ) throws {
     var start = packed
@@ -184,15 +187,15 @@ final class PatchConvolution {
 
   private var fewPlaces: Int { 2 * team.count * Self.rows }
 
-  private func gather(_ product: PatchProduct, rows: Int, x: UnsafePointer<Float>) throws {
-    let paired = isPaired(product.channels)
-    if product.isPixelwise && !paired { return }
+  private func gather(_ product: PatchProduct, rows: Int, x: ConvolutionInput) throws {
+    let needsPairing = needsPairing(x, product.channels)
+    if product.isPixelwise && !needsPairing { return }
     let depth = product.depth
     let chunks = min(rows, 4 * team.count)
     try team.run(chunks) { chunk, thread in
       let places = evenRange(chunk, of: chunks, count: rows)
-      if !paired {
-        return gather(product, places, 0..<depth, x: x, into: gathered.pointer + places.lowerBound * depth)
+      if !needsPairing {
+        return gather(product, places, 0..<depth, x: x, into: gathered.pointer + places.lowerBound * x.words(depth))
       }
       let words = depth / 2
       for first in stride(from: 0, to: depth, by: Self.stretch) {
@@ -208,21 +211,21 @@ final class PatchConvolution {
 
   /// Some values of the patches of some places, in rows of as many.
   private func gather(
-    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: UnsafePointer<Float>,
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: ConvolutionInput,
     into patches: UnsafeMutablePointer<Float>
   ) {
     rd_patches(
-      x, product.height, product.width, product.channels, product.windowWidth, product.stride, product.top,
-      product.left, product.rowsHigh, product.rowsWide, places.lowerBound, places.count, values.lowerBound,
-      values.count, patches)
+      x.start, product.height, product.width, x.words(product.channels), product.windowWidth, product.stride,
+      product.top, product.left, product.rowsHigh, product.rowsWide, places.lowerBound, places.count,
+      x.words(values.lowerBound), x.words(values.count), patches)
   }
 
-  /// The same in pairs of bf16.
+  /// The same of single precision, in pairs of bf16.
   private func pair(
-    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: UnsafePointer<Float>, thread: Int,
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: ConvolutionInput, thread: Int,
     into pairs: UnsafeMutablePointer<Float>, stride: Int
   ) {
-    var (source, sourceStride) = (x + places.lowerBound * product.depth + values.lowerBound, product.depth)
+    var (source, sourceStride) = (x.start + places.lowerBound * product.depth + values.lowerBound, product.depth)
     if !product.isPixelwise {
       let patches = patches[thread].pointer
       gather(product, places, values, x: x, into: patches)
@@ -235,7 +238,7 @@ final class PatchConvolution {
 
   /// Some places and columns of a product.
   private func multiply(
-    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>, isGathered: Bool,
+    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: ConvolutionInput, isGathered: Bool,
     packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>
   ) {
     let paired = isPaired(product.channels)
@@ -248,7 +251,7 @@ final class PatchConvolution {
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
       let some = first..<min(first + Self.stretch, depth)
       let isAdded: Int32 = first > 0 || adding && product.isDense ? 1 : 0
-      if paired {
+      if needsPairing(x, product.channels) {
         var (pairs, pairStride) = (
           gathered.pointer + places.lowerBound * (depth / 2) + first / 2, depth / 2
         )
@@ -260,17 +263,18 @@ final class PatchConvolution {
           instructions.code, 1, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
           some.count / 2, target, stride, isAdded)
       } else {
-        var (values, valueStride) = (x + places.lowerBound * depth + first, depth)
+        let offset = places.lowerBound * x.words(depth) + x.words(first)
+        var (values, valueStride) = (x.start + offset, x.words(depth))
         if !product.isPixelwise && isGathered {
-          values = UnsafePointer(gathered.pointer) + places.lowerBound * depth + first
+          values = UnsafePointer(gathered.pointer) + offset
         } else if !product.isPixelwise {
           let patches = patches[thread].pointer
           gather(product, places, some, x: x, into: patches)
-          (values, valueStride) = (UnsafePointer(patches), some.count)
+          (values, valueStride) = (UnsafePointer(patches), x.words(some.count))
         }
         rd_multiply_panels(
-          instructions.code, 0, values, valueStride, 1, panels + first * panelWidth, panel, rows, columns.count,
-          some.count, target, stride, isAdded)
+          instructions.code, paired ? 1 : 0, values, valueStride, 1, panels + x.words(first) * panelWidth, panel, rows,
+          columns.count, x.words(some.count), target, stride, isAdded)
       }
     }
     if product.isDense {
@@ -307,7 +311,7 @@ final class PatchConvolution {
     var count: Int { high * wide }
     /// The largest block's weights.
     var largest: Int {
-      parts(of: gradient.rows, size: high) * panelWidth
+      panelWidth * parts(of: panelColumns(gradient.rows) / panelWidth, size: high) * panelWidth
         * parts(of: panelColumns(gradient.columns) / panelWidth, size: wide)
     }
 
@@ -321,7 +325,7 @@ final class PatchConvolution {
 
     subscript(item: Int) -> (rows: Range<Int>, columns: Range<Int>) {
       (
-        evenRange(item / wide, of: high, count: gradient.rows),
+        panelRange(item / wide, of: high, columns: gradient.rows),
         panelRange(item % wide, of: wide, columns: gradient.columns)
       )
     }
@@ -345,7 +349,7 @@ final class PatchConvolution {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let gradient = Gradient(shape: shape)
@@ -382,8 +386,8 @@ final class PatchConvolution {
   }
 
   private func addProduct(
-    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: UnsafePointer<Float>,
-    dy: UnsafePointer<Float>, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
+    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: ConvolutionInput,
+    dy: ConvolutionInput, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
   ) {
     let shape = gradient.shape
     let (panels, patches) = (panels[thread].pointer, patches[thread].pointer)
@@ -392,27 +396,38 @@ final class PatchConvolution {
     let words = paired ? (depth + 1) / 2 : depth
 
     // The second factor, in panels.
-    let (source, sourceStride) =
+    let (second, secondStride) =
       shape.isTransposed
       ? values(of: dy, shape.output, shape, windows: pixels, columns: columns, into: patches)
-      : (dy + pixels.lowerBound * shape.outputChannels + columns.lowerBound, shape.outputChannels)
-    if paired {
-      panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) {
-        rd_pack_paired_panels(source, sourceStride, 1, depth, columns.count, $0, words * panelWidth)
-      }
+      : values(of: dy, shape.output, pixels: pixels, columns: columns)
+    if !paired {
+      rd_pack_panels(second.start, secondStride, 1, depth, columns.count, panels, words * panelWidth)
     } else {
-      rd_pack_panels(source, sourceStride, 1, depth, columns.count, panels, words * panelWidth)
+      panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) { panels in
+        if second.isBF16 {
+          second.withHalves {
+            rd_join_panels($0, secondStride, depth, columns.count, panels, words * panelWidth)
+          }
+        } else {
+          rd_pack_paired_panels(second.start, secondStride, 1, depth, columns.count, panels, words * panelWidth)
+        }
+      }
     }
 
     // The first factor, whose rows are the product's depth.
-    var (left, leftStride) =
+    let (first, firstStride) =
       shape.isTransposed
-      ? (x + pixels.lowerBound * shape.inputChannels + rows.lowerBound, shape.inputChannels)
+      ? values(of: x, shape.input, pixels: pixels, columns: rows)
       : values(of: x, shape.input, shape, windows: pixels, columns: rows, into: patches)
+    var (left, leftStride) = (first.start, firstStride)
     if paired {
       let pairs = pairs[thread].pointer
-      pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) {
-        rd_pair_rows(left, leftStride, depth, rows.count, $0, rows.count)
+      pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) { pairs in
+        if first.isBF16 {
+          first.withHalves { rd_join_rows($0, firstStride, depth, rows.count, pairs, rows.count) }
+        } else {
+          rd_pair_rows(first.start, firstStride, depth, rows.count, pairs, rows.count)
+        }
       }
       (left, leftStride) = (UnsafePointer(pairs), rows.count)
     }
@@ -421,18 +436,24 @@ final class PatchConvolution {
       words, output, columns.count, adding ? 1 : 0)
   }
 
+  /// Some columns of the pixels of a map.
+  private func values(of x: ConvolutionInput, _ map: ConvolutionShape.Map, pixels: Range<Int>, columns: Range<Int>)
+    -> (start: ConvolutionInput, stride: Int)
+  {
+    (x.advanced(by: pixels.lowerBound * map.channels + columns.lowerBound), map.channels)
+  }
+
   /// Some columns of the patches of a map, gathered where they do not lie in memory as they are.
   private func values(
-    of x: UnsafePointer<Float>, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
+    of x: ConvolutionInput, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
     columns: Range<Int>, into patches: UnsafeMutablePointer<Float>
-  ) -> (start: UnsafePointer<Float>, stride: Int) {
-    if shape.kernel == 1 && shape.stride == 1 {
-      return (x + windows.lowerBound * map.channels + columns.lowerBound, map.channels)
-    }
+  ) -> (start: ConvolutionInput, stride: Int) {
+    if shape.kernel == 1 && shape.stride == 1 { return values(of: x, map, pixels: windows, columns: columns) }
     let places = shape.isTransposed ? shape.input : shape.output
     rd_patches(
-      x, map.height, map.width, map.channels, shape.kernel, shape.stride, -shape.padding, -shape.padding, places.height,
-      places.width, windows.lowerBound, windows.count, columns.lowerBound, columns.count, patches)
-    return (UnsafePointer(patches), columns.count)
+      x.start, map.height, map.width, x.words(map.channels), shape.kernel, shape.stride, -shape.padding, -shape.padding,
+      places.height, places.width, windows.lowerBound, windows.count, x.words(columns.lowerBound),
+      x.words(columns.count), patches)
+    return (ConvolutionInput(patches, stored: x.precision), columns.count)
   }
 }

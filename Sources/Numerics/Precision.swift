@@ -3,4 +3,7 @@ public enum Precision: String, CaseIterable, Sendable {
   case fp32
   /// Eight bits of mantissa: faster where the processor multiplies them at more than single precision's rate (AMX, or AMD's AVX512_BF16).
   case bf16
+
+  /// Floats' places that `count` values take in memory, an even number of them.
+  public func words(_ count: Int) -> Int { self == .bf16 ? count / 2 : count }
 }

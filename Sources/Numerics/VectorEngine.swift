@@ -59,7 +59,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if usesWinograd(shape) {
@@ -79,14 +79,15 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     into y: UnsafeMutablePointer<Float>
   ) throws {
     if usesWinograd(shape, frozen: true) {
-      try winograd.forward(shape, images: images, x: x, weights: weights, epilogue: epilogue, into: y)
+      try winograd.forward(shape, images: images, x: .fp32(x), weights: weights, epilogue: epilogue, into: y)
     } else {
-      try patches.forward(shape, images: images, x: x, packed: weights.buffer.pointer, epilogue: epilogue, into: y)
+      try patches.forward(
+        shape, images: images, x: .fp32(x), packed: weights.buffer.pointer, epilogue: epilogue, into: y)
     }
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     if usesWinograd(shape) {
@@ -99,7 +100,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     if weightGradientUsesWinograd(shape) {

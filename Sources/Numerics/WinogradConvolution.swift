@@ -184,7 +184,7 @@ final class WinogradConvolution {
   }
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
@@ -206,7 +206,7 @@ final class WinogradConvolution {
 
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
@@ -216,7 +216,7 @@ final class WinogradConvolution {
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
@@ -267,20 +267,22 @@ final class WinogradConvolution {
 
     /// Transforms some channels of some tiles of the source.
     func spread(
-      _ tiles: Range<Int>, channels: Range<Int>, of x: UnsafePointer<Float>, to planes: UnsafeMutablePointer<Float>,
+      _ tiles: Range<Int>, channels: Range<Int>, of x: ConvolutionInput, to planes: UnsafeMutablePointer<Float>,
       plane: Int
     ) {
-      let x = x + channels.lowerBound
+      let x = x.advanced(by: channels.lowerBound)
       let (pairing, count) =
         isPaired ? (RD_PAIRED_COLUMNS, parts(of: channels.count, size: 2)) : (RD_SINGLE, channels.count)
       let panel = isPaired ? panelWidth / 2 : panelWidth
       if isStridedGradient {
         rd_winograd_strided_gradient(
-          Int32(pairing), x, source.height, source.width, input, channels.count, tiling.high, tiling.wide,
+          Int32(pairing), x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, channels.count, tiling.high,
+          tiling.wide,
           tiles.lowerBound, tiles.count, planes, plane, count, panel)
       } else {
         rd_winograd_input(
-          tiling.stride, Int32(pairing), x, source.height, source.width, input, channels.count, tiling.high,
+          tiling.stride, Int32(pairing), x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, channels.count,
+          tiling.high,
           tiling.wide, tiles.lowerBound, tiles.count, planes, plane, count, panel)
       }
     }
@@ -306,7 +308,7 @@ final class WinogradConvolution {
   }
 
   private func convolve(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     if areMany(pass.tiles) {
       try convolveTileBlocks(pass, x: x, weights: weights, into: y)
@@ -316,7 +318,7 @@ final class WinogradConvolution {
   }
 
   private func convolveTileBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let depth = words(input)
@@ -346,7 +348,7 @@ final class WinogradConvolution {
   }
 
   private func convolveChannelBlocks(
-    _ pass: Pass, x: UnsafePointer<Float>, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let v = shared.pointer
@@ -423,7 +425,7 @@ final class WinogradConvolution {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     if Self.isLarge(shape) {
@@ -448,14 +450,14 @@ final class WinogradConvolution {
 
     subscript(item: Int) -> (inputs: Range<Int>, outputs: Range<Int>) {
       (
-        evenRange(item % high, of: high, count: shape.inputChannels),
+        panelRange(item % high, of: high, columns: shape.inputChannels),
         panelRange(item / high, of: wide, columns: shape.outputChannels)
       )
     }
   }
 
   private func sumOverTileBlocks(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
@@ -466,6 +468,7 @@ final class WinogradConvolution {
       block: { WeightBlock(inputs: blocks[$0].inputs, outputs: blocks[$0].outputs, of: shape) }, sum: sum
     ) { images, item, thread, partial in
       let (inputs, outputs) = blocks[item]
+      let (ownX, ownDY) = (x.advanced(by: inputs.lowerBound), dy.advanced(by: outputs.lowerBound))
       let (v, d, m) = (first[thread].pointer, second[thread].pointer, products[thread].pointer)
       let productPlane = inputs.count * outputs.count + Self.gap
       let own = images.lowerBound * perImage..<images.upperBound * perImage
@@ -474,10 +477,11 @@ final class WinogradConvolution {
         let plane = rows * inputs.count + Self.gap
         let gradientPlane = rows * panelColumns(outputs.count) + Self.gap
         rd_winograd_input(
-          tiling.stride, pairedRows, x + inputs.lowerBound, source.height, source.width, source.channels, inputs.count,
+          tiling.stride, pairedRows, ownX.start, x.isBF16 ? 1 : 0, source.height, source.width, source.channels,
+          inputs.count,
           tiling.high, tiling.wide, start, rows, v, plane, inputs.count, panelWidth)
         rd_winograd_output_adjoint(
-          tiling.stride, pairedRows, dy + outputs.lowerBound, target.height, target.width, target.channels,
+          tiling.stride, pairedRows, ownDY.start, dy.isBF16 ? 1 : 0, target.height, target.width, target.channels,
           outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
         addPlanes(
           tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
@@ -489,7 +493,7 @@ final class WinogradConvolution {
   }
 
   private func sumChannelBlocks(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: UnsafePointer<Float>, dy: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
@@ -502,10 +506,12 @@ final class WinogradConvolution {
     try team.run(chunks) { chunk, _ in
       let rows = evenRange(chunk, of: chunks, count: count)
       rd_winograd_input(
-        tiling.stride, pairedRows, x, source.height, source.width, input, input, tiling.high, tiling.wide,
+        tiling.stride, pairedRows, x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, input, tiling.high,
+        tiling.wide,
         rows.lowerBound, rows.count, v + rows.lowerBound * input, plane, input, panelWidth)
       rd_winograd_output_adjoint(
-        tiling.stride, pairedRows, dy, target.height, target.width, output, output, tiling.high, tiling.wide,
+        tiling.stride, pairedRows, dy.start, dy.isBF16 ? 1 : 0, target.height, target.width, output, output,
+        tiling.high, tiling.wide,
         rows.lowerBound, rows.count, d + rows.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
     }
     let blocks = Blocks(shape, weightBlock(shape, shards: shards.count))

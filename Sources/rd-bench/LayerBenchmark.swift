@@ -38,6 +38,7 @@ private final class Layer {
   private let x: FloatBuffer
   private let dx: FloatBuffer
   private let y: FloatBuffer
+  private let stored: Precision
   private let dy: FloatBuffer
   private let weights: FloatBuffer
   private let gradient: FloatBuffer
@@ -53,25 +54,43 @@ private final class Layer {
     scratch = (0..<engine.team.count).map { _ in FloatBuffer(room) }
     (x, dx) = (randomBuffer(batch * shape.inputCount), FloatBuffer(batch * shape.inputCount))
     (y, dy) = (FloatBuffer(batch * shape.outputCount), randomBuffer(batch * shape.outputCount))
+    // Most convolutions in a step read hidden outputs, and all of them gradients, that are stored so.
+    stored = min(shape.inputChannels, shape.outputChannels) > 3 ? engine.precision : .fp32
+    if stored == .bf16 { for buffer in [x, dy] { buffer.doubleUpperHalves() } }
     (weights, gradient) = (randomBuffer(shape.weightCount), FloatBuffer(shape.weightCount))
     engine.reserve(shape, images: batch, shards: shards)
   }
 
   func forward() throws {
-    try engine.forward(shape, images: batch, x: x.pointer, weights: weights.pointer, into: y.pointer)
+    try engine.forward(
+      shape, images: batch, x: ConvolutionInput(x.pointer, stored: stored), weights: weights.pointer, into: y.pointer)
   }
 
   func inputGradient() throws {
     try engine.inputGradient(
-      shape, images: batch, channels: shape.inputChannels, dy: dy.pointer, weights: weights.pointer,
+      shape, images: batch, channels: shape.inputChannels, dy: ConvolutionInput(dy.pointer, stored: stored),
+      weights: weights.pointer,
       adding: false, into: dx.pointer)
   }
 
   /// Added up over the shards, as in training.
   func weightGradient() throws {
-    try engine.weightGradient(shape, shards: shards, x: x.pointer, dy: dy.pointer) { block, thread, partial in
+    try engine.weightGradient(
+      shape, shards: shards, x: ConvolutionInput(x.pointer, stored: stored),
+      dy: ConvolutionInput(dy.pointer, stored: stored)
+    ) { block, thread, partial in
       try accumulator.accumulate(
         block, scratch: scratch[thread].pointer, into: gradient.pointer, stride: shape.weightCount, partial: partial)
+    }
+  }
+}
+
+extension FloatBuffer {
+  /// Makes two numbers in bf16 of each.
+  fileprivate func doubleUpperHalves() {
+    for index in 0..<count {
+      let bits = pointer[index].bitPattern
+      pointer[index] = Float(bitPattern: bits & 0xFFFF_0000 | bits >> 16)
     }
   }
 }

@@ -137,6 +137,31 @@ import Testing
     }
   }
 
+  /// What is bf16 already is joined as it is.
+  @Test func rowsAndPanelsOfBF16() {
+    for rows in Self.rows {
+      for columns in Self.columns {
+        let source = Source(rows: rows, columns: columns, isTurned: false)
+        let halves = source.values.map { UInt16(bf16($0).bitPattern >> 16) }
+        let words = (rows + 1) / 2
+        var expected = [UInt32](repeating: Self.gap, count: words * (columns + 2))
+        rd_pair_rows(source.values, source.rowStride, rows, columns, &expected, columns + 2)
+        var joined = [UInt32](repeating: Self.gap, count: expected.count)
+        rd_join_rows(halves, source.rowStride, rows, columns, &joined, columns + 2)
+        var isSame = joined == expected
+        #expect(isSame, "rows of \(rows) x \(columns)")
+
+        let stride = words * panel + 5
+        expected = [UInt32](repeating: Self.gap, count: panels(columns) * stride + panel)
+        rd_pack_paired_panels(source.values, source.rowStride, 1, rows, columns, &expected, stride)
+        joined = [UInt32](repeating: Self.gap, count: expected.count)
+        rd_join_panels(halves, source.rowStride, rows, columns, &joined, stride)
+        isSame = joined == expected
+        #expect(isSame, "panels of \(rows) x \(columns)")
+      }
+    }
+  }
+
   @Test func transposition() {
     for rows in Self.rows {
       for columns in Self.columns {

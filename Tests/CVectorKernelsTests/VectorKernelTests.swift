@@ -50,6 +50,53 @@ import Testing
     }
   }
 
+  /// In bf16 it is the same, rounded; and so is the gradient of the input.
+  @Test(arguments: [true, false])
+  func roundedVariants(hasReLU: Bool) {
+    let channels = 38
+    let (x, dy) = (randomNumbers(Self.rows * channels, seed: 1), randomNumbers(Self.rows * channels, seed: 2))
+    let (a, b, c) = (
+      randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4), randomNumbers(channels, seed: 5)
+    )
+    var exact = [Float](repeating: .nan, count: x.count)
+    var rounded = [UInt16](repeating: 7, count: x.count)
+    rd_affine(x, a, b, nil, hasReLU ? 1 : 0, &exact, channels, Self.rows, channels)
+    rd_affine_bf16(x, a, b, hasReLU ? 1 : 0, &rounded, Self.rows, channels)
+    #expect(rounded == exact.map { UInt16(bf16($0).bitPattern >> 16) })
+    rd_batch_norm_input_gradient(x, dy, channels, a, b, c, &exact, Self.rows, channels)
+    rd_batch_norm_input_gradient_bf16(x, dy, channels, a, b, c, &rounded, Self.rows, channels)
+    #expect(rounded == exact.map { UInt16(bf16($0).bitPattern >> 16) })
+    // What is no number stays none.
+    let odd = [Float.nan, .infinity, -.infinity, Float(bitPattern: 0x7F80_0001)]
+    var halves = [UInt16](repeating: 7, count: 4)
+    rd_affine_bf16(odd, [1, 1, 1, 1], [0, 0, 0, 0], hasReLU ? 1 : 0, &halves, 1, 4)
+    let results = halves.map { Float(bitPattern: UInt32($0) << 16) }
+    #expect(results[0].isNaN && results[3].isNaN && results[1] == .infinity)
+    #expect(results[2] == (hasReLU ? 0 : -.infinity))
+  }
+
+  /// Without the output, what ReLU let through is seen by the normalised input.
+  @Test func gradientPassesWhereTheAffineMapIsPositive() {
+    let (channels, stride) = (19, 23)
+    let x = randomNumbers(Self.rows * channels, seed: 1)
+    let (scale, shift) = (randomNumbers(channels, seed: 2), randomNumbers(channels, seed: 3))
+    var y = [Float](repeating: 0, count: Self.rows * stride)
+    rd_affine(x, scale, shift, nil, 1, &y, stride, Self.rows, channels)
+    func sums(through y: UnsafePointer<Float>?) -> ([Float], [Double]) {
+      var dy = randomNumbers(Self.rows * stride, seed: 4)
+      var sums = [Double](repeating: 0, count: 2 * channels)
+      sums.withUnsafeMutableBufferPointer {
+        rd_batch_norm_gradient_sums(
+          x, shift, scale, scale, shift, y, stride, &dy, stride, Self.rows, channels, $0.baseAddress,
+          $0.baseAddress! + channels)
+      }
+      return (dy, sums)
+    }
+    let expected = y.withUnsafeBufferPointer { sums(through: $0.baseAddress) }
+    #expect(y.contains(0) && y.contains { $0 > 0 })
+    #expect(sums(through: nil) == expected)
+  }
+
   @Test(arguments: [true, false])
   func batchNormGradientSumsAndInputGradient(hasReLU: Bool) {
     let (channels, stride) = (19, 23)
@@ -62,7 +109,8 @@ import Testing
     var normalised = [Double](repeating: 5, count: channels)
     y.withUnsafeBufferPointer {
       rd_batch_norm_gradient_sums(
-        x, mean, deviation, hasReLU ? $0.baseAddress : nil, stride, &dy, stride, Self.rows, channels, &sum, &normalised)
+        x, mean, deviation, nil, nil, hasReLU ? $0.baseAddress : nil, stride, &dy, stride, Self.rows, channels, &sum,
+        &normalised)
     }
     let (a, b, c) = (
       randomNumbers(channels, seed: 6), randomNumbers(channels, seed: 7), randomNumbers(channels, seed: 8)

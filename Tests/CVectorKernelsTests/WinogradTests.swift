@@ -104,7 +104,8 @@ import Testing
   /// The tiles of a map, transformed in parts; channels in two of which one is a whole panel, as blocks are. Pixels are three floats further apart
   /// than they have channels.
   private func transformed(
-    _ layer: Layer, _ x: [Float], of map: Map, by transform: Transform, isPanelled: Bool, pairing: Int = RD_SINGLE
+    _ layer: Layer, _ x: [Float], of map: Map, by transform: Transform, isPanelled: Bool, pairing: Int = RD_SINGLE,
+    isBF16: Bool = false
   ) -> Transformed {
     let (channels, high, wide) = (map.channels, layer.tilesHigh, layer.tilesWide)
     let isInColumns = pairing == RD_PAIRED_COLUMNS
@@ -117,19 +118,19 @@ import Testing
     )
     let spread = spread(x, channels: channels)
     for part in channels > panel ? [0..<panel, panel..<channels] : [0..<channels] {
-      let x = Array(spread[part.lowerBound...])
+      let x = FloatsOrHalves(spread[part.lowerBound...], isBF16: isBF16)
       for rows in layer.parts(of: result.rows) {
         let place = result.place(0, rows.lowerBound, words(part.lowerBound))
         result.values.withUnsafeMutableBufferPointer { values in
           let v = values.baseAddress! + place
           if transform == .stridedGradient {
             rd_winograd_strided_gradient(
-              Int32(pairing), x, map.height, map.width, channels + 3, part.count, high, wide, rows.lowerBound,
-              rows.count, v, plane, rowStride, panelStride)
+              Int32(pairing), x.start, isBF16 ? 1 : 0, map.height, map.width, channels + 3, part.count, high, wide,
+              rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
           } else {
             (transform == .input ? rd_winograd_input : rd_winograd_output_adjoint)(
-              layer.stride, Int32(pairing), x, map.height, map.width, channels + 3, part.count, high, wide,
-              rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
+              layer.stride, Int32(pairing), x.start, isBF16 ? 1 : 0, map.height, map.width, channels + 3, part.count,
+              high, wide, rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
           }
         }
       }
@@ -137,6 +138,44 @@ import Testing
     let isIntact = result.keepsToItsPlaces()
     #expect(isIntact)
     return result
+  }
+
+  /// Numbers, or what is left of them in bf16.
+  private final class FloatsOrHalves {
+    private let memory: UnsafeMutableRawBufferPointer
+    var start: UnsafeRawPointer { UnsafeRawPointer(memory.baseAddress!) }
+
+    init(_ values: ArraySlice<Float>, isBF16: Bool) {
+      if isBF16 {
+        let halves = values.map { UInt16($0.bitPattern >> 16) }
+        memory = .allocate(byteCount: 2 * halves.count, alignment: 64)
+        halves.withUnsafeBytes { memory.copyMemory(from: $0) }
+      } else {
+        memory = .allocate(byteCount: 4 * values.count, alignment: 64)
+        Array(values).withUnsafeBytes { memory.copyMemory(from: $0) }
+      }
+    }
+
+    deinit { memory.deallocate() }
+  }
+
+  /// Values of bf16 are the same as floats.
+  @Test(arguments: layers)
+  func bf16IsReadAsItIs(_ layer: Layer) {
+    let x = (randomNumbers(layer.input.count, seed: 1).map(bf16), layer.input)
+    let dy = (randomNumbers(layer.output.count, seed: 2).map(bf16), layer.output)
+    for (numbers, map, transform) in [
+      (x.0, x.1, Transform.input), (dy.0, dy.1, .outputAdjoint), (dy.0, dy.1, .stridedGradient),
+    ] where transform != .stridedGradient || layer.stride == 2 {
+      for pairing in [RD_SINGLE, RD_PAIRED_COLUMNS, RD_PAIRED_ROWS] {
+        func planes(isBF16: Bool) -> [UInt32] {
+          transformed(layer, numbers, of: map, by: transform, isPanelled: false, pairing: pairing, isBF16: isBF16)
+            .values.bits
+        }
+        let isSame = planes(isBF16: true) == planes(isBF16: false)
+        #expect(isSame, "\(transform), \(pairing)")
+      }
+    }
   }
 
   private func spread(_ x: [Float], channels: Int) -> [Float] {

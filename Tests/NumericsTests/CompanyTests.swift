@@ -87,9 +87,10 @@ import Testing
       let example = Example(shape, images: 16)
       try EngineKind.vector(precision, .best).with(threads: 2) { engine in
         engine.reserve(shape, images: 16, shards: 2)
+        let x = FloatBuffer(example.x)
         func forward(_ images: Int) throws -> [Float] {
           var y = [Float](repeating: .nan, count: images * shape.outputCount)
-          try engine.forward(shape, images: images, x: example.x, weights: example.weights, into: &y)
+          try engine.forward(shape, images: images, x: .fp32(x.pointer), weights: example.weights, into: &y)
           return y
         }
         let all = try forward(16)

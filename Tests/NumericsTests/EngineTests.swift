@@ -71,6 +71,22 @@ import Testing
     }
   }
 
+  /// It makes no difference whether what bf16 can hold is stored in bf16.
+  @Test(arguments: shapes + networkShapes(imageSize: 64))
+  func storedInputsMakeTheSameBits(shape: ConvolutionShape) throws {
+    let example = Example(shape, images: 3, bits: 7)
+    for pass in Pass.allCases {
+      for instructions in Instructions.available {
+        try EngineKind.vector(.bf16, instructions).with(threads: 2) { engine in
+          let shards = [0..<1, 1..<1, 1..<3]
+          let expected = try example.run(pass, on: engine, shards: shards)
+          let isSame = sameBits(try example.run(pass, on: engine, shards: shards, stored: .bf16), expected)
+          #expect(isSame, "\(instructions), \(pass)")
+        }
+      }
+    }
+  }
+
   /// The partial sums of shards, one of which has no image, are those of their images.
   @Test(arguments: shapes, EngineKind.standard)
   func weightGradientsAreByShard(shape: ConvolutionShape, kind: EngineKind) throws {
@@ -175,7 +191,7 @@ import Testing
           let weights = FloatBuffer(shape.weightCount)
           let count = Mutex(0)
           try engine.weightGradient(
-            shape, shards: Array(repeating: 0..<0, count: shards), x: weights.pointer, dy: weights.pointer
+            shape, shards: Array(repeating: 0..<0, count: shards), x: .fp32(weights.pointer), dy: .fp32(weights.pointer)
           ) { block, _, _ in
             let ones = [Float](repeating: 1, count: block.count)
             block.scatter(ones, to: weights.pointer)

@@ -86,10 +86,22 @@ struct Example: CustomStringConvertible {
   ///   images without.
   /// - Parameter channels: of the input gradient; all without.
   /// - Parameter start: what the input gradient is added to, where it is.
+  /// - Parameter stored: how x and dy are, of those whose channels are even.
   func run(
     _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil,
-    channels: Int? = nil, addedTo start: [Float]? = nil
+    channels: Int? = nil, addedTo start: [Float]? = nil, stored: Precision = .fp32
   ) throws -> [Float] {
+    func input(_ values: [Float], channels: Int, images: Range<Int>) -> (FloatBuffer, Precision) {
+      let count = values.count / self.images
+      let some = Array(values[images.lowerBound * count..<images.upperBound * count])
+      if stored == .fp32 || channels % 2 == 1 { return (FloatBuffer(some), .fp32) }
+      return (
+        FloatBuffer(
+          Swift.stride(from: 0, to: some.count, by: 2).map {
+            Float(bitPattern: some[$0].bitPattern >> 16 | some[$0 + 1].bitPattern & 0xFFFF_0000)
+          }), .bf16
+      )
+    }
     let range = range ?? 0..<images
     let shards = shards ?? [0..<range.count]
     engine.reserve(shape, images: range.count, shards: shards.count)
@@ -103,34 +115,32 @@ struct Example: CustomStringConvertible {
     var result = [Float](repeating: .nan, count: count + margin)
     if let start { result.replaceSubrange(..<count, with: start) }
     for index in count..<count + margin { result[index] = 7 }
-    try x.withUnsafeBufferPointer { x in
-      try dy.withUnsafeBufferPointer { dy in
-        try weights.withUnsafeBufferPointer { weights in
-          try result.withUnsafeMutableBufferPointer { result in
-            let x = x.baseAddress! + range.lowerBound * shape.inputCount
-            let dy = dy.baseAddress! + range.lowerBound * shape.outputCount
-            let (weights, result) = (weights.baseAddress!, result.baseAddress!)
-            switch pass {
-            case .forward: try engine.forward(shape, images: range.count, x: x, weights: weights, into: result)
-            case .inputGradient:
-              try engine.inputGradient(
-                shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
-                adding: start != nil, into: result)
-            case .weightGradient:
-              let largest = engine.largestBlock(shape)
-              // Side by side for all threads.
-              let blocks = FloatBuffer(engine.team.count * (largest + margin))
-              try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
-                precondition(block.count <= largest)
-                let values = blocks.pointer + thread * (largest + margin)
-                for shard in shards.indices {
-                  values.update(repeating: .nan, count: block.count)
-                  (values + block.count).update(repeating: 7, count: margin)
-                  let sum = try partial(shard, values)
-                  precondition((0..<margin).allSatisfy { values[block.count + $0] == 7 }, "wrote beyond a block")
-                  block.scatter(sum, to: result + shard * shape.weightCount)
-                }
-              }
+    let (xBuffer, xStored) = input(x, channels: shape.inputChannels, images: range)
+    let (dyBuffer, dyStored) = input(dy, channels: shape.outputChannels, images: range)
+    let x = ConvolutionInput(xBuffer.pointer, stored: xStored)
+    let dy = ConvolutionInput(dyBuffer.pointer, stored: dyStored)
+    try weights.withUnsafeBufferPointer { weights in
+      try result.withUnsafeMutableBufferPointer { result in
+        let (weights, result) = (weights.baseAddress!, result.baseAddress!)
+        switch pass {
+        case .forward: try engine.forward(shape, images: range.count, x: x, weights: weights, into: result)
+        case .inputGradient:
+          try engine.inputGradient(
+            shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
+            adding: start != nil, into: result)
+        case .weightGradient:
+          let largest = engine.largestBlock(shape)
+          // Side by side for all threads.
+          let blocks = FloatBuffer(engine.team.count * (largest + margin))
+          try engine.weightGradient(shape, shards: shards, x: x, dy: dy) { block, thread, partial in
+            precondition(block.count <= largest)
+            let values = blocks.pointer + thread * (largest + margin)
+            for shard in shards.indices {
+              values.update(repeating: .nan, count: block.count)
+              (values + block.count).update(repeating: 7, count: margin)
+              let sum = try partial(shard, values)
+              precondition((0..<margin).allSatisfy { values[block.count + $0] == 7 }, "wrote beyond a block")
+              block.scatter(sum, to: result + shard * shape.weightCount)
             }
           }
         }

@@ -20,6 +20,8 @@ void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, doub
 // y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be it.
 void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
                float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
+// The same without a residual, dense, rounded to bf16.
+void rd_affine_bf16(const float *x, const float *scale, const float *shift, int relu, uint16_t *y, ptrdiff_t rows, ptrdiff_t channels);
 
 // What a convolution's output goes through at the end: nothing, max(0, y), or min(max(0, y), 6).
 enum { RD_LINEAR, RD_RELU, RD_RELU6 };
@@ -33,14 +35,18 @@ void rd_add_bias(float *y, ptrdiff_t y_stride, const float *bias, const float *r
 void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, const float *weights, ptrdiff_t kernel, ptrdiff_t stride,
                   ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
-// First half of batch normalisation's backward pass. Where the output y went through ReLU (y not NULL), dy is set to 0 in place where y is 0.
-// Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
-void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *y, ptrdiff_t y_stride,
-                                 float *dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
+// First half of batch normalisation's backward pass. Where the output went through ReLU, dy is set to 0 in place where it is 0: by the output y, or
+// if that is NULL, and scale is not, by x * scale + shift. Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
+void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *scale, const float *shift,
+                                 const float *y, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels,
+                                 double *sum, double *sum_normalised);
 
 // Second half: dx = dy * a + x * b + c by channel. dx may be x.
 void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
                                   float *dx, ptrdiff_t rows, ptrdiff_t channels);
+// The same, rounded to bf16.
+void rd_batch_norm_input_gradient_bf16(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                                       uint16_t *dx, ptrdiff_t rows, ptrdiff_t channels);
 
 // y = a + b; y may be either.
 void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
@@ -115,6 +121,10 @@ void rd_pack_paired_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t colum
 void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
 void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
 
+// Joins what lies under each other in two rows of bf16; and so brings a matrix, whose columns are neighbours, into panels.
+void rd_join_rows(const uint16_t *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
+void rd_join_panels(const uint16_t *b, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride);
+
 // out[c][r] = in[r][c]
 void rd_transpose(const float *in, ptrdiff_t in_stride, ptrdiff_t rows, ptrdiff_t columns, float *out, ptrdiff_t out_stride);
 
@@ -132,8 +142,8 @@ enum { RD_SINGLE, RD_PAIRED_COLUMNS, RD_PAIRED_ROWS };
 // Weights whose taps are tap_stride apart: rows x columns of them, into panels. Their columns are not to be paired.
 void rd_winograd_weights(int stride, int pairing, const float *weights, ptrdiff_t tap_stride, ptrdiff_t row_stride, ptrdiff_t rows,
                          ptrdiff_t columns, float *panels, ptrdiff_t plane, ptrdiff_t panel_stride);
-// Some channels of the inputs of tiles, of rows first ..< first + rows.
-void rd_winograd_input(int stride, int pairing, const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+// Some channels of the inputs of tiles, of rows first ..< first + rows. They, and gradients below, are floats or bf16.
+void rd_winograd_input(int stride, int pairing, const void *x, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride);
 // Some channels of the outputs of tiles from their planes, row by row, or those added to y. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
@@ -144,14 +154,14 @@ void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdif
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
 // meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
-void rd_winograd_output_adjoint(int stride, int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride,
+void rd_winograd_output_adjoint(int stride, int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride,
                                 ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes,
                                 ptrdiff_t plane, ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_weights_adjoint(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);
 
 // The input's gradient, with weights turned by half a turn and transposed: at stride 1 a convolution like any other, at stride 2 with these two in the
 // places of rd_winograd_input and rd_winograd_output. A tile is then 8x8 pixels of dx.
-void rd_winograd_strided_gradient(int pairing, const float *dy, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+void rd_winograd_strided_gradient(int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                                   ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                                   ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
