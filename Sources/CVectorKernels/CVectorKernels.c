@@ -6,40 +6,79 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-DISPATCHED
-void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels)
+// Values are floats or bf16; which of them, is a constant wherever these are called.
+INLINE float value_at(const void *x, ptrdiff_t i, int is_bf16) {
+  if (!is_bf16) return ((const float *)x)[i];
+  uint32_t w = (uint32_t)((const uint16_t *)x)[i] << 16;
+  float value;
+  memcpy(&value, &w, sizeof value);
+  return value;
+}
+
+INLINE void set_value(void *y, ptrdiff_t i, int is_bf16, float value) {
+  if (is_bf16)
+    ((uint16_t *)y)[i] = bf16_of(value);
+  else
+    ((float *)y)[i] = value;
+}
+
+// The address of value i.
+INLINE const void *advanced(const void *x, ptrdiff_t i, int is_bf16) { return (const char *)x + i * (ptrdiff_t)(is_bf16 ? 2 : 4); }
+
+INLINE void moments(const void *x, int is_bf16, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict squares) {
+  for (ptrdiff_t r = 0; r < rows; r++, x = advanced(x, channels, is_bf16))
     for (ptrdiff_t c = 0; c < channels; c++) {
-      double v = x[c];
+      double v = value_at(x, c, is_bf16);
       sum[c] += v;
       squares[c] += v * v;
     }
 }
 
-// Comparisons are such that a NaN stays one. y may be residual: the pragmas tell the compiler that nothing else overlaps.
 DISPATCHED
-void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
-               float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, y += y_stride) {
-    if (residual) {
-      if (relu)
+void rd_channel_moments(const void *x, int is_bf16, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares) {
+  if (is_bf16)
+    moments(x, 1, rows, channels, sum, squares);
+  else
+    moments(x, 0, rows, channels, sum, squares);
+}
+
+// Comparisons are such that a NaN stays one. y may be residual: the pragma tells the compiler that nothing else overlaps.
+INLINE void affine(const void *x, int x_is_bf16, const float *scale, const float *shift, const void *residual, int residual_is_bf16, int relu,
+                   void *y, int y_is_bf16, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
 #pragma clang loop vectorize(assume_safety)
-        for (ptrdiff_t c = 0; c < channels; c++) {
-          float v = x[c] * scale[c] + shift[c] + residual[c];
-          y[c] = v < 0 ? 0 : v;
-        }
-      else
-#pragma clang loop vectorize(assume_safety)
-        for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c] + residual[c];
-      residual += channels;
-    } else if (relu)
-      for (ptrdiff_t c = 0; c < channels; c++) {
-        float v = x[c] * scale[c] + shift[c];
-        y[c] = v < 0 ? 0 : v;
-      }
-    else
-      for (ptrdiff_t c = 0; c < channels; c++) y[c] = x[c] * scale[c] + shift[c];
+    for (ptrdiff_t c = 0; c < channels; c++) {
+      float v = value_at(x, c, x_is_bf16) * scale[c] + shift[c];
+      if (residual) v += value_at(residual, c, residual_is_bf16);
+      set_value(y, c, y_is_bf16, relu && v < 0 ? 0 : v);
+    }
+    x = advanced(x, channels, x_is_bf16);
+    y = (void *)advanced(y, y_stride, y_is_bf16);
+    if (residual) residual = advanced(residual, channels, residual_is_bf16);
   }
+}
+
+DISPATCHED
+void rd_affine(const void *x, int x_is_bf16, const float *scale, const float *shift, const void *residual, int residual_is_bf16, int relu,
+               void *y, int y_is_bf16, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels) {
+#define CASE(x_type, residual_type, y_type, has_residual)                                                                       \
+  if (x_is_bf16 == x_type && y_is_bf16 == y_type && !residual == !has_residual && (!residual || residual_is_bf16 == residual_type)) { \
+    const void *added = has_residual ? residual : NULL;                                                                         \
+    if (relu)                                                                                                                   \
+      affine(x, x_type, scale, shift, added, residual_type, 1, y, y_type, y_stride, rows, channels);                            \
+    else                                                                                                                        \
+      affine(x, x_type, scale, shift, added, residual_type, 0, y, y_type, y_stride, rows, channels);                            \
+    return;                                                                                                                     \
+  }
+  CASE(0, 0, 0, 0)
+  CASE(0, 0, 0, 1)
+  CASE(1, 0, 0, 0)
+  CASE(1, 0, 0, 1)
+  CASE(1, 1, 0, 1)
+  CASE(1, 0, 1, 0)
+  CASE(1, 0, 1, 1)
+  CASE(1, 1, 1, 1)
+#undef CASE
 }
 
 DISPATCHED
@@ -62,51 +101,58 @@ void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const
   }
 }
 
-DISPATCHED
-void rd_affine_bf16(const float *restrict x, const float *restrict scale, const float *restrict shift, int relu, uint16_t *restrict y,
-                    ptrdiff_t rows, ptrdiff_t channels) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, y += channels)
-    for (ptrdiff_t c = 0; c < channels; c++) {
-      float v = x[c] * scale[c] + shift[c];
-      y[c] = bf16_of(relu && v < 0 ? 0 : v);
-    }
-}
-
-DISPATCHED
-void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *scale, const float *shift,
-                                 const float *y, ptrdiff_t y_stride, float *restrict dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels,
-                                 double *restrict sum, double *restrict sum_normalised) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride) {
+INLINE void gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
+                          const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *restrict dy, ptrdiff_t dy_stride,
+                          ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict sum_normalised) {
+  for (ptrdiff_t r = 0; r < rows; r++, x = advanced(x, channels, x_is_bf16), dy += dy_stride) {
     if (y) {
-      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = y[c] > 0 ? dy[c] : 0;
-      y += y_stride;
+      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = value_at(y, c, y_is_bf16) > 0 ? dy[c] : 0;
+      y = advanced(y, y_stride, y_is_bf16);
     } else if (scale) {
-      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = x[c] * scale[c] + shift[c] > 0 ? dy[c] : 0;
+      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = value_at(x, c, x_is_bf16) * scale[c] + shift[c] > 0 ? dy[c] : 0;
     }
     for (ptrdiff_t c = 0; c < channels; c++) {
       float g = dy[c];
       sum[c] += (double)g;
-      sum_normalised[c] += (double)(g * ((x[c] - mean[c]) * inverse_deviation[c]));
+      sum_normalised[c] += (double)(g * ((value_at(x, c, x_is_bf16) - mean[c]) * inverse_deviation[c]));
     }
   }
 }
 
-// dx may be x: the pragma tells the compiler that nothing else overlaps.
 DISPATCHED
-void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                  float *dx, ptrdiff_t rows, ptrdiff_t channels) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels) {
+void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
+                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
+                                 ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised) {
+#define SUMS(x_type, y_type) \
+  gradient_sums(x, x_type, mean, inverse_deviation, scale, shift, y, y_type, y_stride, dy, dy_stride, rows, channels, sum, sum_normalised)
+  if (!x_is_bf16)
+    SUMS(0, 0);
+  else if (y_is_bf16)
+    SUMS(1, 1);
+  else
+    SUMS(1, 0);
+#undef SUMS
+}
+
+// dx may be x: the pragma tells the compiler that nothing else overlaps.
+INLINE void input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                           void *dx, ptrdiff_t rows, ptrdiff_t channels) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
 #pragma clang loop vectorize(assume_safety)
-    for (ptrdiff_t i = 0; i < channels; i++) dx[i] = dy[i] * a[i] + x[i] * b[i] + c[i];
+    for (ptrdiff_t i = 0; i < channels; i++) set_value(dx, i, is_bf16, dy[i] * a[i] + value_at(x, i, is_bf16) * b[i] + c[i]);
+    x = advanced(x, channels, is_bf16);
+    dx = (void *)advanced(dx, channels, is_bf16);
+    dy += dy_stride;
   }
 }
 
 DISPATCHED
-void rd_batch_norm_input_gradient_bf16(const float *restrict x, const float *restrict dy, ptrdiff_t dy_stride, const float *restrict a,
-                                       const float *restrict b, const float *restrict c, uint16_t *restrict dx, ptrdiff_t rows,
-                                       ptrdiff_t channels) {
-  for (ptrdiff_t r = 0; r < rows; r++, x += channels, dy += dy_stride, dx += channels)
-    for (ptrdiff_t i = 0; i < channels; i++) dx[i] = bf16_of(dy[i] * a[i] + x[i] * b[i] + c[i]);
+void rd_batch_norm_input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b,
+                                  const float *c, void *dx, ptrdiff_t rows, ptrdiff_t channels) {
+  if (is_bf16)
+    input_gradient(x, 1, dy, dy_stride, a, b, c, dx, rows, channels);
+  else
+    input_gradient(x, 0, dy, dy_stride, a, b, c, dx, rows, channels);
 }
 
 DISPATCHED

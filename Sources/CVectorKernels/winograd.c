@@ -10,6 +10,7 @@
 //
 // The points are those of small numbers with which a result suffers least from what is rounded between the transforms: half as much as with whole ones.
 #include "CVectorKernels.h"
+#include "bf16.h"
 #include "dispatched.h"
 #include <string.h>
 
@@ -221,6 +222,19 @@ INLINE void widen_vectors(const uint16_t *source, ptrdiff_t source_stride, ptrdi
   }
 }
 
+// Floats become bf16.
+INLINE void round_vectors(const float *source, ptrdiff_t source_stride, ptrdiff_t vectors, ptrdiff_t count, uint16_t *target,
+                          ptrdiff_t target_stride) {
+  for (ptrdiff_t i = 0; i < vectors; i++, source += source_stride, target += target_stride) {
+    uint16_t rounded[LANES];
+    for (int c = 0; c < LANES; c++) rounded[c] = bf16_of(source[c]);
+    if (count == LANES)
+      memcpy(target, rounded, sizeof rounded);
+    else
+      memcpy(target, rounded, sizeof(uint16_t) * count);
+  }
+}
+
 // A tile of a map: where it begins, and what of it lies inside.
 typedef struct {
   const char *source;
@@ -236,7 +250,7 @@ INLINE void store(const float *values, ptrdiff_t vectors, int pairing, ptrdiff_t
   else if (pairing == RD_PAIRED_COLUMNS)
     rd_pair_columns(values, LANES, vectors, count, (uint32_t *)target, plane);
   else
-    rd_pair_rows(values, LANES, 2 * vectors, count, (uint32_t *)target, plane);
+    rd_pair_rows(values, 0, LANES, 2 * vectors, count, (uint32_t *)target, plane);
 }
 
 // What is no whole tile of whole vectors goes through a copy filled up with zeros, and so does what becomes floats.
@@ -295,24 +309,30 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
 
 INLINE void collect(const float *transform, int points, int side, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height,
                     ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                    ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y) {
+                    ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, void *y, int is_bf16) {
   ptrdiff_t line = width * pixel_stride;
   float copy[9 * 9 * LANES], points_copy[9 * 9 * LANES] = {0};
   for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
     ptrdiff_t top = tile / tiles_wide % tiles_high * side, left = tile % tiles_wide * side;
     ptrdiff_t place = ((tile / (tiles_wide * tiles_high) * height + top) * width + left) * pixel_stride;
-    float *target = y + place;
+    float *target = (float *)y + place;
+    uint16_t *rounded = (uint16_t *)y + place;
     extent e = inside(top, left, side, height, width);
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);
-      int direct = is_whole(e, side) && count == LANES && !adding;
+      int direct = is_whole(e, side) && count == LANES && !adding && !is_bf16;
       for (int i = 0; i < side; i++)
-        for (int j = 0; j < side; j++) __builtin_prefetch(target + c + i * line + (j + side) * pixel_stride);
+        for (int j = 0; j < side; j++) {
+          ptrdiff_t next = c + i * line + (j + side) * pixel_stride;
+          __builtin_prefetch(is_bf16 ? (const void *)(rounded + next) : target + next);
+        }
       if (count < LANES) copy_vectors(planes + c, plane, points * points, count, points_copy, LANES);
       collect_tile(transform, points, side, count < LANES ? points_copy : planes + c, count < LANES ? LANES : plane,
                    direct ? target + c : copy, direct ? line : side * LANES, direct ? pixel_stride : LANES);
       for (ptrdiff_t i = 0; i < e.bottom && !direct; i++) {
-        if (adding)
+        if (is_bf16)
+          round_vectors(copy + i * side * LANES, LANES, e.right, count, rounded + c + i * line, pixel_stride);
+        else if (adding)
           add_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
         else
           copy_vectors(copy + i * side * LANES, LANES, e.right, count, target + c + i * line, pixel_stride);
@@ -339,13 +359,13 @@ void rd_winograd_input(int stride, int pairing, const void *x, int is_bf16, ptrd
 DISPATCHED
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y) {
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, void *y, int is_bf16) {
   if (stride == 1)
     collect(unit_output, 6, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, activation, adding, y);
+            residual, activation, adding, y, is_bf16);
   else
     collect(strided_output, 9, 4, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles, bias,
-            residual, activation, adding, y);
+            residual, activation, adding, y, is_bf16);
 }
 
 DISPATCHED
@@ -373,7 +393,7 @@ void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, pt
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
                                         ptrdiff_t tiles, int adding, float *dx) {
   collect(strided_input_gradient, 9, 8, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles,
-          NULL, NULL, 0, adding, dx);
+          NULL, NULL, 0, adding, dx, 0);
 }
 
 // MARK: Weights

@@ -78,9 +78,10 @@ final class MultiScaleFusion<Unit: ConvolutionUnit> {
     try convolutions[0].forward(features.scales[0], images: images, into: halved.pointer)
     let concatenation = concatenation.pointer
     try convolutions[1].forward(
-      .fp32(halved.pointer), images: images, residual: nil, into: concatenation, stride: width)
+      .fp32(halved.pointer), images: images, residual: nil, into: concatenation, stored: .fp32, stride: width)
     try convolutions[2].forward(
-      .fp32(features.scales[1]), images: images, residual: nil, into: concatenation + part, stride: width)
+      .fp32(features.scales[1]), images: images, residual: nil, into: concatenation + part, stored: .fp32,
+      stride: width)
     let (third, part, width) = (features.scales[2], part, width)
     let pixels = architecture.side(ofScale: 3) * architecture.side(ofScale: 3)
     try team.run(images) { image, _ in

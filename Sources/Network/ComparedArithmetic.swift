@@ -18,11 +18,12 @@ public func compareArithmetic(_ engine: any ConvolutionEngine, over communicator
       let x = FloatBuffer((0..<shape.inputCount).map { Float($0 * 7919 % 1009) / 1009 - 0.5 })
       let weights = FloatBuffer((0..<shape.weightCount).map { Float($0 * 6007 % 1013) / 1013 - 0.5 })
       let y = FloatBuffer(shape.outputCount)
-      try engine.forward(shape, images: 1, x: .fp32(x.pointer), weights: weights.pointer, into: y.pointer)
+      try engine.forward(
+        shape, images: 1, x: .fp32(x.pointer), weights: weights.pointer, into: y.pointer, stored: .fp32)
       let channels = shape.outputChannels
       rd_affine(
-        y.pointer, weights.pointer, weights.pointer + channels, nil, 0, y.pointer, channels, y.count / channels,
-        channels)
+        y.pointer, 0, weights.pointer, weights.pointer + channels, nil, 0, 0, y.pointer, 0, channels,
+        y.count / channels, channels)
       hash.update(UnsafeRawBufferPointer(start: y.pointer, count: y.count * MemoryLayout<Float>.stride))
     }
   }

@@ -29,24 +29,23 @@ public struct UnitDescription: Sendable {
 /// ``NormalizedConvolution`` learns, ``FrozenConvolution`` does not.
 public protocol ConvolutionUnit: AnyObject {
   var shape: ConvolutionShape { get }
-  /// How an output is stored that only another convolution reads.
+  /// How outputs are stored that only other convolutions read.
   var hiddenPrecision: Precision { get }
 
   /// Computes y = activation(norm(conv(x)) [+ residual]) for `images` images.
   /// - Parameters:
   ///   - residual: of y's size, dense.
-  ///   - stride: the distance between two pixels of y in floats; more than the channels where y is part of a concatenation.
+  ///   - stored: how y is: in single precision or in ``hiddenPrecision``.
+  ///   - stride: the distance between two pixels of y in values; more than the channels where y is part of a concatenation.
   func forward(
-    _ x: ConvolutionInput, images: Int, residual: UnsafePointer<Float>?,
-    into y: UnsafeMutablePointer<Float>, stride: Int) throws
-
-  /// The same without a residual, dense, stored in ``hiddenPrecision``.
-  func forwardHidden(_ x: ConvolutionInput, images: Int, into y: UnsafeMutablePointer<Float>) throws
+    _ x: FeatureMap, images: Int, residual: FeatureMap?, into y: UnsafeMutablePointer<Float>, stored: Precision,
+    stride: Int) throws
 }
 
 extension ConvolutionUnit {
-  /// The same without a residual, dense.
+  /// The same without a residual, dense, in single precision.
   public func forward(_ x: UnsafePointer<Float>, images: Int, into y: UnsafeMutablePointer<Float>) throws {
-    try forward(.fp32(x), images: images, residual: nil, into: y, stride: shape.outputChannels)
+    try forward(
+      .fp32(x), images: images, residual: nil, into: y, stored: .fp32, stride: shape.outputChannels)
   }
 }

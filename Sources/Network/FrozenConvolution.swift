@@ -46,10 +46,11 @@ public final class FrozenConvolution: ConvolutionUnit {
   }
 
   public func forward(
-    _ x: ConvolutionInput, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    _ x: FeatureMap, images: Int, residual: FeatureMap?, into y: UnsafeMutablePointer<Float>, stored: Precision,
     stride: Int
   ) throws {
-    let x = x.start
+    precondition(stored == .fp32)
+    let (x, residual) = (x.start, residual?.start)
     let channels = shape.outputChannels
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)
@@ -70,10 +71,6 @@ public final class FrozenConvolution: ConvolutionUnit {
   }
 
   public var hiddenPrecision: Precision { .fp32 }
-
-  public func forwardHidden(_ x: ConvolutionInput, images: Int, into y: UnsafeMutablePointer<Float>) throws {
-    try forward(x, images: images, residual: nil, into: y, stride: shape.outputChannels)
-  }
 
   private let denseOutput = FloatBuffer()
 

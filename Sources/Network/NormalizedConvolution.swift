@@ -18,6 +18,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
   /// The place of the convolution's output, images x H x W x C; after the backward pass of its gradient. Nil where it is not kept.
   private let output: Int?
+  /// How it is stored.
+  private let stored: Precision
   // What forward keeps for backward, by channel.
   private let mean: FloatBuffer
   private let inverseDeviation: FloatBuffer
@@ -44,67 +46,60 @@ public final class NormalizedConvolution: ConvolutionUnit {
     shift = parameters.affine.claimVector("\(name).bias", count: channels)
     runningMean = parameters.statistics.claimVector("\(name).running_mean", count: channels)
     runningVariance = parameters.statistics.claimVector("\(name).running_var", count: channels)
-    output =
-      Self.isSoonComputed(shape)
-      ? nil : step.memory.claimOutput(step.capacity * shape.outputCount, weightsAt: weights)
-    if output == nil { step.passingOutput.buffer.grow(to: step.capacity * shape.outputCount) }
+    // As rounding the factors of products would leave it.
+    stored = channels % 2 == 0 ? step.engine.precision : .fp32
+    let count = stored.words(step.capacity * shape.outputCount)
+    output = stored == .fp32 && Self.isSoonComputed(shape) ? nil : step.memory.claimOutput(count, weightsAt: weights)
+    if output == nil { step.passingOutput.buffer.grow(to: count) }
     (mean, inverseDeviation) = (FloatBuffer(channels), FloatBuffer(channels))
     (a, b, c) = (FloatBuffer(channels), FloatBuffer(channels), FloatBuffer(channels))
     step.reserve(shape)
   }
 
-  /// Whether the output is computed again for the backward pass, rather than kept: it takes many times the memory of the input, and little work.
+  /// Whether the output is computed again for the backward pass, rather than kept: in single precision it takes many times the memory of the input,
+  /// and little work.
   private static func isSoonComputed(_ shape: ConvolutionShape) -> Bool {
     shape.kernel == 1 && shape.stride == 1 && shape.inputChannels < shape.outputChannels && shape.inputChannels <= 128
   }
 
-  /// Whether ``forwardAgain(_:residual:into:)`` can do without the input of the forward pass.
+  /// Whether ``forwardAgain(_:residual:into:stored:)`` can do without the input of the forward pass.
   var keepsOutput: Bool { output != nil }
+
+  public var hiddenPrecision: Precision { stored }
 
   private var z: UnsafeMutablePointer<Float> {
     output.map { step.memory.outputs + $0 } ?? step.passingOutput.buffer.pointer
   }
 
-  private func convolve(_ x: ConvolutionInput) throws {
+  private func convolve(_ x: FeatureMap) throws {
     try step.engine.forward(
-      shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z)
+      shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z, stored: stored)
     if output == nil { step.passingOutput.holder = ObjectIdentifier(self) }
   }
 
   /// Computes the convolution's output again, if it is not there any more.
   /// - Parameter x: the input of the forward pass.
-  private func recall(_ x: ConvolutionInput) throws {
+  private func recall(_ x: FeatureMap) throws {
     if output == nil && step.passingOutput.holder != ObjectIdentifier(self) { try convolve(x) }
   }
 
+  /// Normalises by the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is
+  /// unbiased, the other one is not).
   public func forward(
-    _ x: ConvolutionInput, images: Int, residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>,
+    _ x: FeatureMap, images: Int, residual: FeatureMap?, into y: UnsafeMutablePointer<Float>, stored: Precision,
     stride: Int
   ) throws {
-    try computeStatistics(x)
-    try normalize(residual: residual, into: y, stride: stride)
-  }
-
-  /// What rounding the convolution's factors would make of it.
-  public var hiddenPrecision: Precision { channels % 2 == 0 ? step.engine.precision : .fp32 }
-
-  public func forwardHidden(_ x: ConvolutionInput, images: Int, into y: UnsafeMutablePointer<Float>) throws {
-    try computeStatistics(x)
-    try normalizeHidden(into: y)
-  }
-
-  /// Convolves, takes the batch's mean and variance, and moves the running ones towards them (PyTorch's rules: the running variance is unbiased, the
-  /// other one is not).
-  private func computeStatistics(_ x: ConvolutionInput) throws {
     let (channels, size, pixels, z) = (channels, shape.outputCount, shape.outputPixels, z)
     try convolve(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
-      rd_channel_moments(z + images.lowerBound * size, images.count * pixels, channels, sums, sums + channels)
+      rd_channel_moments(
+        z + self.stored.words(images.lowerBound * size), self.stored.isBF16, images.count * pixels, channels, sums,
+        sums + channels)
     }
 
     let (affine, statistics) = (step.parameters.affine.values, step.parameters.statistics.values)
     let count = Double(step.batch * pixels)
-    try requireFinite(sums, of: z, stride: channels)
+    try requireFinite(sums, of: FeatureMap(z, stored: self.stored), stride: channels)
     for channel in 0..<channels {
       let mean = sums[channel] / count
       let variance = max(sums[channels + channel] / count - mean * mean, 0)
@@ -120,44 +115,28 @@ public final class NormalizedConvolution: ConvolutionUnit {
       move(runningMean + channel, towards: mean)
       move(runningVariance + channel, towards: variance * count / (count - 1))
     }
+    try normalize(residual: residual, into: y, stored: stored, stride: stride)
   }
 
   /// The output of the last forward pass once more: cheaper than the memory that keeping it takes. Before ``backward``.
   /// - Parameter x: the input of that pass.
   func forwardAgain(
-    _ x: ConvolutionInput, residual: UnsafePointer<Float>? = nil, into y: UnsafeMutablePointer<Float>
+    _ x: FeatureMap, residual: FeatureMap? = nil, into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     try recall(x)
-    try normalize(residual: residual, into: y, stride: channels)
-  }
-
-  /// The same of an output that ``forwardHidden(_:images:into:)`` made.
-  func forwardHiddenAgain(_ x: ConvolutionInput, into y: UnsafeMutablePointer<Float>) throws {
-    try recall(x)
-    try normalizeHidden(into: y)
+    try normalize(residual: residual, into: y, stored: stored, stride: channels)
   }
 
   private func normalize(
-    residual: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>, stride: Int
+    residual: FeatureMap?, into y: UnsafeMutablePointer<Float>, stored: Precision, stride: Int
   ) throws {
     let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z, a.pointer, b.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
-        z + start, a, b, residual.map { $0 + start }, activation == .relu ? 1 : 0,
-        y + images.lowerBound * pixels * stride, stride,
-        images.count * pixels, channels)
-    }
-  }
-
-  private func normalizeHidden(into y: UnsafeMutablePointer<Float>) throws {
-    if hiddenPrecision == .fp32 { return try normalize(residual: nil, into: y, stride: channels) }
-    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z, a.pointer, b.pointer)
-    let rounded = UnsafeMutableRawPointer(y).assumingMemoryBound(to: UInt16.self)
-    try step.forImageParts { images in
-      let start = images.lowerBound * size
-      rd_affine_bf16(
-        z + start, a, b, activation == .relu ? 1 : 0, rounded + start, images.count * pixels, channels)
+        z + self.stored.words(start), self.stored.isBF16, a, b, residual?.advanced(by: start).start,
+        residual?.precision.isBF16 ?? 0, activation == .relu ? 1 : 0,
+        y + stored.words(images.lowerBound * pixels * stride), stored.isBF16, stride, images.count * pixels, channels)
     }
   }
 
@@ -165,11 +144,11 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// - Parameters:
   ///   - values: what was summed, of all of this rank's images.
   ///   - stride: the distance between two pixels of it.
-  private func requireFinite(_ sums: UnsafePointer<Double>, of values: UnsafePointer<Float>, stride: Int) throws {
+  private func requireFinite(_ sums: UnsafePointer<Double>, of values: FeatureMap, stride: Int) throws {
     if (0..<2 * channels).allSatisfy({ sums[$0].isFinite }) { return }
     let pixels = shape.outputPixels
     let odd = (0..<step.images).filter { image in
-      !(image * pixels..<(image + 1) * pixels).allSatisfy { areFinite(values + $0 * stride, count: channels) }
+      !(image * pixels..<(image + 1) * pixels).allSatisfy { values.advanced(by: $0 * stride).isFinite(count: channels) }
     }
     throw NonFiniteNumbers(place: "layer \(name)", images: odd)
   }
@@ -184,8 +163,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
   ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
   ///   - adding: whether it is added to what dx has.
   package func backward(
-    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: UnsafePointer<Float>? = nil,
-    x: ConvolutionInput, into dx: UnsafeMutablePointer<Float>?,
+    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: FeatureMap? = nil,
+    x: FeatureMap, into dx: UnsafeMutablePointer<Float>?,
     channels inputChannels: Int? = nil, adding: Bool = false
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
@@ -198,11 +177,11 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
-        z + images.lowerBound * size, mean, inverseDeviation, isRectified ? factors : nil, shifts,
-        isRectified ? y.map { $0 + start } : nil, stride, dy + start, stride, images.count * pixels, channels, sums,
-        sums + channels)
+        z + stored.words(images.lowerBound * size), stored.isBF16, mean, inverseDeviation, isRectified ? factors : nil,
+        shifts, isRectified ? y?.advanced(by: start).start : nil, y?.precision.isBF16 ?? 0, stride, dy + start, stride,
+        images.count * pixels, channels, sums, sums + channels)
     }
-    try requireFinite(sums, of: dy, stride: stride)
+    try requireFinite(sums, of: .fp32(dy), stride: stride)
 
     let (affine, gradients) = (step.parameters.affine.values, step.parameters.affineGradients.pointer)
     let count = Double(step.batch * pixels)
@@ -218,8 +197,15 @@ public final class NormalizedConvolution: ConvolutionUnit {
       b.pointer[channel] = Float(slope)
       c.pointer[channel] = Float(-slope * Double(mean[channel]) - factor * shiftGradient / count)
     }
-    let dz = try outputGradient(dy, stride: stride)
+    let (a, b, c) = (a.pointer, b.pointer, c.pointer)
+    if output == nil { step.passingOutput.holder = nil }
+    try step.forImageParts { images in
+      let z = z + stored.words(images.lowerBound * size)
+      rd_batch_norm_input_gradient(
+        z, stored.isBF16, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
+    }
 
+    let dz = FeatureMap(z, stored: stored)
     if let output { step.memory.finish(output) }
     try step.addWeightGradient(of: shape, at: weights, x: x, dy: dz)
     if let dx {
@@ -227,29 +213,5 @@ public final class NormalizedConvolution: ConvolutionUnit {
         shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: dz,
         weights: step.parameters.weights.values + weights, adding: adding, into: dx)
     }
-  }
-
-  /// The gradient of the convolution's output: in its place, or rounded in memory that all convolutions share.
-  private func outputGradient(_ dy: UnsafePointer<Float>, stride: Int) throws -> ConvolutionInput {
-    let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
-    let (z, a, b, c) = (z, a.pointer, b.pointer, c.pointer)
-    if hiddenPrecision == .fp32 {
-      if output == nil { step.passingOutput.holder = nil }
-      try step.forImageParts { images in
-        let z = z + images.lowerBound * size
-        rd_batch_norm_input_gradient(
-          z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
-      }
-      return .fp32(z)
-    }
-    let gradient = step.roundedGradient.pointer
-    let rounded = UnsafeMutableRawPointer(gradient).assumingMemoryBound(to: UInt16.self)
-    try step.forImageParts { images in
-      let start = images.lowerBound * size
-      rd_batch_norm_input_gradient_bf16(
-        z + start, dy + images.lowerBound * pixels * stride, stride, a, b, c, rounded + start, images.count * pixels,
-        channels)
-    }
-    return ConvolutionInput(gradient, stored: .bf16)
   }
 }

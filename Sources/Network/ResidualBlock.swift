@@ -27,8 +27,10 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
   /// Whether the output outlives the block after the next one.
   let keepsOutput: Bool
   let output: FloatBuffer
+  /// How the output is stored, and what the skip connection makes: in single precision where it leaves the stage.
+  private let precision: Precision
   /// The input of the last forward pass.
-  var input: UnsafePointer<Float>?
+  private var input: FeatureMap?
 
   /// - Parameters:
   ///   - later: the blocks behind this one in its stage.
@@ -45,34 +47,42 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
       memory.buffer(for: .hidden($0), $1.hiddenPrecision.words($1.shape.outputCount))
     }
     innerGradient = memory.innerGradient(units.dropLast().map(\.shape.outputCount).max() ?? 0)
-    let count = units[units.count - 1].shape.outputCount
+    let last = units[units.count - 1]
+    precision = later > 0 ? last.hiddenPrecision : .fp32
+    let count = precision.words(last.shape.outputCount)
     keepsOutput = memory.keepsOutput(later: later)
     let output = keepsOutput ? memory.own(count) : memory.buffer(for: .block(parity: later % 2), count)
-    skipOutput = skip.map { memory.skipOutput($0.shape.outputCount, beside: output) }
+    skipOutput = skip.map { _ in memory.skipOutput(count, beside: output) }
     self.output = output
   }
 
-  func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
+  func forward(_ x: FeatureMap, images: Int) throws -> FeatureMap {
     input = x
-    var inner = ConvolutionInput.fp32(x)
+    var inner = x
     for index in hidden.indices {
-      try units[index].forwardHidden(inner, images: images, into: hidden[index].pointer)
+      let unit = units[index]
+      try unit.forward(
+        inner, images: images, residual: nil, into: hidden[index].pointer, stored: unit.hiddenPrecision,
+        stride: unit.shape.outputChannels)
       inner = hiddenOutput(index)
     }
     var residual = isResidual ? x : nil
     if let skip, let skipOutput {
-      try skip.forward(x, images: images, into: skipOutput.pointer)
-      residual = UnsafePointer(skipOutput.pointer)
+      try skip.forward(
+        x, images: images, residual: nil, into: skipOutput.pointer, stored: precision,
+        stride: skip.shape.outputChannels)
+      residual = FeatureMap(skipOutput.pointer, stored: precision)
     }
     let last = units[units.count - 1]
     try last.forward(
-      inner, images: images, residual: residual, into: output.pointer, stride: last.shape.outputChannels)
-    return UnsafePointer(output.pointer)
+      inner, images: images, residual: residual, into: output.pointer, stored: precision,
+      stride: last.shape.outputChannels)
+    return FeatureMap(output.pointer, stored: precision)
   }
 
   /// A hidden output of the last forward pass.
-  private func hiddenOutput(_ index: Int) -> ConvolutionInput {
-    ConvolutionInput(hidden[index].pointer, stored: units[index].hiddenPrecision)
+  private func hiddenOutput(_ index: Int) -> FeatureMap {
+    FeatureMap(hidden[index].pointer, stored: units[index].hiddenPrecision)
   }
 }
 
@@ -88,7 +98,7 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     let inner = innerGradient.pointer
     // Of the output, and in its place then of the input: by the skip connection, to which the convolutions' part is added.
     let gradient = step.gradient.pointer
-    var (dy, y) = (gradient, UnsafePointer<Float>?(output.pointer))
+    var (dy, y) = (gradient, FeatureMap?(FeatureMap(output.pointer, stored: precision)))
     for index in hidden.indices.reversed() {
       try hiddenAgain(index)
       try units[index + 1].backward(dy, through: y, x: hiddenOutput(index), into: inner)
@@ -97,26 +107,26 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     try inputAgain()
     let target = inputChannels > 0 ? gradient : nil
     // The last convolution's activation is also the skip connection's.
-    if let skip { try skip.backward(gradient, x: .fp32(input), into: target, channels: inputChannels) }
-    try units[0].backward(dy, x: .fp32(input), into: target, channels: inputChannels, adding: true)
+    if let skip { try skip.backward(gradient, x: input, into: target, channels: inputChannels) }
+    try units[0].backward(dy, x: input, into: target, channels: inputChannels, adding: true)
   }
 
   /// Makes a hidden output of the last forward pass again. The convolution before it must keep what it has computed.
   private func hiddenAgain(_ index: Int) throws {
     guard let input else { preconditionFailure("no forward pass") }
-    try units[index].forwardHiddenAgain(
-      index > 0 ? hiddenOutput(index - 1) : .fp32(input), into: hidden[index].pointer)
+    try units[index].forwardAgain(
+      index > 0 ? hiddenOutput(index - 1) : input, into: hidden[index].pointer, stored: units[index].hiddenPrecision)
   }
 
   /// Makes the output of the last forward pass again; of what is hidden in the blocks the last may be overwritten.
   func outputAgain() throws {
     guard var residual = input else { preconditionFailure("no forward pass") }
     if let skip, let skipOutput {
-      try skip.forwardAgain(.fp32(residual), into: skipOutput.pointer)
-      residual = UnsafePointer(skipOutput.pointer)
+      try skip.forwardAgain(residual, into: skipOutput.pointer, stored: precision)
+      residual = FeatureMap(skipOutput.pointer, stored: precision)
     }
     let last = units[units.count - 1]
     if !last.keepsOutput { try hiddenAgain(hidden.count - 1) }
-    try last.forwardAgain(hiddenOutput(hidden.count - 1), residual: residual, into: output.pointer)
+    try last.forwardAgain(hiddenOutput(hidden.count - 1), residual: residual, into: output.pointer, stored: precision)
   }
 }

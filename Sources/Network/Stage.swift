@@ -19,9 +19,9 @@ public final class Stage<Unit: ConvolutionUnit> {
   public let outputCount: Int
 
   public func forward(_ x: UnsafePointer<Float>, images: Int) throws -> UnsafePointer<Float> {
-    var output = x
+    var output = FeatureMap.fp32(x)
     for index in blocks.indices { output = try blocks[index].forward(output, images: images) }
-    return output
+    return output.start
   }
 }
 

@@ -21,8 +21,6 @@ public final class TrainingStep {
 
   /// The gradient of the output of the block that back-propagation has reached; it becomes that of the block's input.
   package let gradient = FloatBuffer()
-  /// The gradient of the convolution's output that back-propagation has reached, where it is stored in bf16.
-  let roundedGradient = FloatBuffer()
   /// Of convolutions that do not keep theirs.
   let passingOutput = PassingOutput()
   /// Outputs that are kept, and the weights' gradients.
@@ -78,7 +76,6 @@ public final class TrainingStep {
     reserveSums(2 * shape.outputChannels)
     for buffer in blocks { buffer.grow(to: accumulator.room(forBlocksOf: engine.largestBlock(shape))) }
     gradient.grow(to: capacity * max(shape.inputCount, shape.outputCount))
-    if engine.precision == .bf16 { roundedGradient.grow(to: engine.precision.words(capacity * shape.outputCount)) }
   }
 
   /// Makes room for sums of `count` values.
@@ -112,7 +109,7 @@ public final class TrainingStep {
 
   /// Adds up the gradient of a layer's weights over this rank's shards, into its nodes of the tree.
   func addWeightGradient(
-    of shape: ConvolutionShape, at offset: Int, x: ConvolutionInput, dy: ConvolutionInput
+    of shape: ConvolutionShape, at offset: Int, x: FeatureMap, dy: FeatureMap
   ) throws {
     let stride = parameters.weights.count
     let gradient = parameters.weightGradients + offset

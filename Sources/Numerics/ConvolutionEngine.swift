@@ -6,7 +6,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   var team: ThreadTeam { get }
   /// What computes: the library and the instructions that it uses.
   var name: String { get }
-  /// What factors are rounded to, and inputs may be stored in. Sums, and outputs, are in single precision.
+  /// What factors are rounded to, and feature maps may be stored in. Sums are in single precision.
   var precision: Precision { get }
 
   /// Makes room for a shape's passes over at most `images` images in `shards` shards, so that they need not allocate. Without a shard that is the
@@ -14,9 +14,10 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   func reserve(_ shape: ConvolutionShape, images: Int, shards: Int)
 
   /// Computes y `[images][output height][output width][output channels]`.
+  /// - Parameter stored: how y is; in bf16 its channels are even in number.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>) throws
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, stored: Precision) throws
 
   /// Brings weights that stay as they are into the form that the engine's forward pass wants.
   /// - Parameter images: how many there will be at a time, at most: that decides which form is worth its memory, and no bit.
@@ -32,7 +33,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   ///   - channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
   ///   - adding: whether it is added to what dx has.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>) throws
 
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
@@ -40,7 +41,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   ///   - shards: the images of each shard.
   ///   - sum: called for every block of the weights, on any thread; it calls `partial` once for every shard, in order, and adds what that gives.
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void) throws
 
   /// The largest block that `weightGradient` hands out, in elements.

@@ -26,9 +26,10 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
+    precondition(x.precision == .fp32 && stored == .fp32)
     try team.run(images) { image, thread in
       let (x, y) = (x.start + image * shape.inputCount, y + image * shape.outputCount)
       if shape.isTransposed {
@@ -47,7 +48,8 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: UnsafePointer<Float>, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
-    try forward(shape, images: images, x: .fp32(x), weights: UnsafePointer(weights.buffer.pointer), into: y)
+    try forward(
+      shape, images: images, x: .fp32(x), weights: UnsafePointer(weights.buffer.pointer), into: y, stored: .fp32)
     let channels = shape.outputChannels
     try team.run(team.count) { part, _ in
       let pixels = evenRange(part, of: team.count, count: images * shape.outputPixels)
@@ -58,7 +60,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
@@ -72,7 +74,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let matrix = PatchMatrix(shape)

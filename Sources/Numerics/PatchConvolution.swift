@@ -66,12 +66,12 @@ final class PatchConvolution {
   // MARK: Forward and input gradient
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     let products = pass(shape).forward
     try pack(weights, for: products, into: self.weights.pointer)
-    try multiply(products, images: images, x: x, packed: self.weights.pointer, into: y)
+    try multiply(products, images: images, x: x, packed: self.weights.pointer, into: y, stored: stored)
   }
 
   func freeze(_ weights: [Float], of shape: ConvolutionShape) throws -> FrozenWeights {
@@ -85,14 +85,14 @@ final class PatchConvolution {
 
   /// - Parameter packed: as ``freeze(_:of:)`` made them.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, packed: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, packed: UnsafePointer<Float>,
     epilogue: Epilogue, into y: UnsafeMutablePointer<Float>
   ) throws {
     try multiply(pass(shape).forward, images: images, x: x, packed: packed, epilogue: epilogue, into: y)
   }
 
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let products = pass(shape).inputGradient
@@ -114,7 +114,7 @@ final class PatchConvolution {
   private func isPaired(_ channels: Int) -> Bool { precision == .bf16 && channels % 2 == 0 }
 
   /// Whether patches must be brought into pairs, which stored so they are already.
-  private func needsPairing(_ x: ConvolutionInput, _ channels: Int) -> Bool { isPaired(channels) && !x.isBF16 }
+  private func needsPairing(_ x: FeatureMap, _ channels: Int) -> Bool { isPaired(channels) && !x.isBF16 }
 
   /// What a value takes of a float's room where it is not alone in it.
   private func words(_ count: Int, paired: Bool) -> Int { paired ? count / 2 : count }
@@ -140,7 +140,11 @@ final class PatchConvolution {
         let columns = min(panelWidth, product.columns - first)
         if paired {
           target.withMemoryRebound(to: UInt32.self, capacity: channels / 2 * panelWidth) {
-            rd_pack_paired_panels(source, product.rowStride, product.columnStride, channels, columns, $0, panel)
+            if product.columnStride == 1 {
+              rd_pair_panels(source, 0, product.rowStride, channels, columns, $0, panel)
+            } else {
+              rd_pair_turned_panels(source, product.columnStride, channels, columns, $0, panel)
+            }
           }
         } else {
           rd_pack_panels(source, product.rowStride, product.columnStride, channels, columns, target, panel)
@@ -151,8 +155,8 @@ final class PatchConvolution {
   }
 
   private func multiply(
-    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: ConvolutionInput, packed: UnsafePointer<Float>,
-    epilogue: Epilogue? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>
+    _ products: [PatchProduct], images: Int, columns: Int? = nil, x: FeatureMap, packed: UnsafePointer<Float>,
+    epilogue: Epilogue? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>, stored: Precision = .fp32
   ) throws {
     var start = packed
     for product in products {
@@ -166,13 +170,15 @@ final class PatchConvolution {
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
             columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
-            packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y)
+            packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y,
+            stored: stored)
         }
       } else {
         try team.run(blocks) { block, thread in
           multiply(
             product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
-            isGathered: false, packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y)
+            isGathered: false, packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y,
+            stored: stored)
         }
       }
       start += packedCount(product)
@@ -187,7 +193,7 @@ final class PatchConvolution {
 
   private var fewPlaces: Int { 2 * team.count * Self.rows }
 
-  private func gather(_ product: PatchProduct, rows: Int, x: ConvolutionInput) throws {
+  private func gather(_ product: PatchProduct, rows: Int, x: FeatureMap) throws {
     let needsPairing = needsPairing(x, product.channels)
     if product.isPixelwise && !needsPairing { return }
     let depth = product.depth
@@ -211,7 +217,7 @@ final class PatchConvolution {
 
   /// Some values of the patches of some places, in rows of as many.
   private func gather(
-    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: ConvolutionInput,
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: FeatureMap,
     into patches: UnsafeMutablePointer<Float>
   ) {
     rd_patches(
@@ -222,7 +228,7 @@ final class PatchConvolution {
 
   /// The same of single precision, in pairs of bf16.
   private func pair(
-    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: ConvolutionInput, thread: Int,
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: FeatureMap, thread: Int,
     into pairs: UnsafeMutablePointer<Float>, stride: Int
   ) {
     var (source, sourceStride) = (x.start + places.lowerBound * product.depth + values.lowerBound, product.depth)
@@ -238,15 +244,16 @@ final class PatchConvolution {
 
   /// Some places and columns of a product.
   private func multiply(
-    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: ConvolutionInput, isGathered: Bool,
-    packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>
+    _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: FeatureMap, isGathered: Bool,
+    packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>,
+    stored: Precision
   ) {
     let paired = isPaired(product.channels)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
     let panel = words(depth, paired: paired) * panelWidth
     let panels = packed + columns.lowerBound / panelWidth * panel
     let (target, stride) =
-      product.isDense
+      product.isDense && stored == .fp32
       ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
       let some = first..<min(first + Self.stretch, depth)
@@ -277,7 +284,17 @@ final class PatchConvolution {
           columns.count, x.words(some.count), target, stride, isAdded)
       }
     }
-    if product.isDense {
+    if stored == .bf16 {
+      // Rounded where they are, a row at a time.
+      let words = columns.count / 2
+      target.withMemoryRebound(to: UInt32.self, capacity: rows * words) {
+        rd_pair_columns(target, stride, rows, columns.count, $0, words)
+      }
+      rd_place_rows(
+        target, words, product.rowsHigh, product.rowsWide, places.lowerBound, rows, 0, y + columns.lowerBound / 2,
+        product.targetHeight, product.targetWidth, width / 2, product.targetStride, product.targetTop,
+        product.targetLeft)
+    } else if product.isDense {
       epilogue?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
     } else {
       // What is upsampled here has no residual.
@@ -349,7 +366,7 @@ final class PatchConvolution {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let gradient = Gradient(shape: shape)
@@ -386,8 +403,8 @@ final class PatchConvolution {
   }
 
   private func addProduct(
-    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: ConvolutionInput,
-    dy: ConvolutionInput, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
+    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: FeatureMap,
+    dy: FeatureMap, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
   ) {
     let shape = gradient.shape
     let (panels, patches) = (panels[thread].pointer, patches[thread].pointer)
@@ -403,14 +420,9 @@ final class PatchConvolution {
     if !paired {
       rd_pack_panels(second.start, secondStride, 1, depth, columns.count, panels, words * panelWidth)
     } else {
-      panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) { panels in
-        if second.isBF16 {
-          second.withHalves {
-            rd_join_panels($0, secondStride, depth, columns.count, panels, words * panelWidth)
-          }
-        } else {
-          rd_pack_paired_panels(second.start, secondStride, 1, depth, columns.count, panels, words * panelWidth)
-        }
+      panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) {
+        rd_pair_panels(
+          second.start, second.precision.isBF16, secondStride, depth, columns.count, $0, words * panelWidth)
       }
     }
 
@@ -422,12 +434,8 @@ final class PatchConvolution {
     var (left, leftStride) = (first.start, firstStride)
     if paired {
       let pairs = pairs[thread].pointer
-      pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) { pairs in
-        if first.isBF16 {
-          first.withHalves { rd_join_rows($0, firstStride, depth, rows.count, pairs, rows.count) }
-        } else {
-          rd_pair_rows(first.start, firstStride, depth, rows.count, pairs, rows.count)
-        }
+      pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) {
+        rd_pair_rows(first.start, first.precision.isBF16, firstStride, depth, rows.count, $0, rows.count)
       }
       (left, leftStride) = (UnsafePointer(pairs), rows.count)
     }
@@ -437,23 +445,23 @@ final class PatchConvolution {
   }
 
   /// Some columns of the pixels of a map.
-  private func values(of x: ConvolutionInput, _ map: ConvolutionShape.Map, pixels: Range<Int>, columns: Range<Int>)
-    -> (start: ConvolutionInput, stride: Int)
+  private func values(of x: FeatureMap, _ map: ConvolutionShape.Map, pixels: Range<Int>, columns: Range<Int>)
+    -> (start: FeatureMap, stride: Int)
   {
     (x.advanced(by: pixels.lowerBound * map.channels + columns.lowerBound), map.channels)
   }
 
   /// Some columns of the patches of a map, gathered where they do not lie in memory as they are.
   private func values(
-    of x: ConvolutionInput, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
+    of x: FeatureMap, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
     columns: Range<Int>, into patches: UnsafeMutablePointer<Float>
-  ) -> (start: ConvolutionInput, stride: Int) {
+  ) -> (start: FeatureMap, stride: Int) {
     if shape.kernel == 1 && shape.stride == 1 { return values(of: x, map, pixels: windows, columns: columns) }
     let places = shape.isTransposed ? shape.input : shape.output
     rd_patches(
       x.start, map.height, map.width, x.words(map.channels), shape.kernel, shape.stride, -shape.padding, -shape.padding,
       places.height, places.width, windows.lowerBound, windows.count, x.words(columns.lowerBound),
       x.words(columns.count), patches)
-    return (ConvolutionInput(patches, stored: x.precision), columns.count)
+    return (FeatureMap(patches, stored: x.precision), columns.count)
   }
 }

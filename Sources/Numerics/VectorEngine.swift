@@ -59,13 +59,13 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     if usesWinograd(shape) {
-      try winograd.forward(shape, images: images, x: x, weights: weights, into: y)
+      try winograd.forward(shape, images: images, x: x, weights: weights, into: y, stored: stored)
     } else {
-      try patches.forward(shape, images: images, x: x, weights: weights, into: y)
+      try patches.forward(shape, images: images, x: x, weights: weights, into: y, stored: stored)
     }
   }
 
@@ -87,7 +87,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     if usesWinograd(shape) {
@@ -100,7 +100,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     if weightGradientUsesWinograd(shape) {

@@ -184,7 +184,7 @@ final class WinogradConvolution {
   }
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: FrozenWeights, epilogue: Epilogue,
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: FrozenWeights, epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
@@ -206,17 +206,17 @@ final class WinogradConvolution {
 
   /// Computes y from x `[images][height][width][input channels]` and weights `[3][3][input channels][output channels]`.
   func forward(
-    _ shape: ConvolutionShape, images: Int, x: ConvolutionInput, weights: UnsafePointer<Float>,
-    into y: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     try convolve(
-      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired), x: x,
+      Pass(shape, from: shape.input, to: shape.output, images: images, isPaired: isPaired, stored: stored), x: x,
       weights: Weights(start: weights), into: y)
   }
 
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
-    _ shape: ConvolutionShape, images: Int, channels: Int, dy: ConvolutionInput, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
@@ -244,6 +244,8 @@ final class WinogradConvolution {
     private let isStridedGradient: Bool
     private let epilogue: Epilogue?
     private let isAdded: Bool
+    /// How the target is.
+    private let stored: Precision
 
     var input: Int { source.channels }
     /// Channels of the target that are computed.
@@ -252,7 +254,7 @@ final class WinogradConvolution {
     init(
       _ shape: ConvolutionShape, from source: ConvolutionShape.Map, to target: ConvolutionShape.Map, images: Int,
       outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, isAdded: Bool = false,
-      epilogue: Epilogue? = nil
+      epilogue: Epilogue? = nil, stored: Precision = .fp32
     ) {
       self.source = source
       self.target = target
@@ -263,11 +265,12 @@ final class WinogradConvolution {
       isStridedGradient = isGradient && shape.stride == 2
       self.epilogue = epilogue
       self.isAdded = isAdded
+      self.stored = stored
     }
 
     /// Transforms some channels of some tiles of the source.
     func spread(
-      _ tiles: Range<Int>, channels: Range<Int>, of x: ConvolutionInput, to planes: UnsafeMutablePointer<Float>,
+      _ tiles: Range<Int>, channels: Range<Int>, of x: FeatureMap, to planes: UnsafeMutablePointer<Float>,
       plane: Int
     ) {
       let x = x.advanced(by: channels.lowerBound)
@@ -276,12 +279,13 @@ final class WinogradConvolution {
       let panel = isPaired ? panelWidth / 2 : panelWidth
       if isStridedGradient {
         rd_winograd_strided_gradient(
-          Int32(pairing), x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, channels.count, tiling.high,
+          Int32(pairing), x.start, x.precision.isBF16, source.height, source.width, input, channels.count, tiling.high,
           tiling.wide,
           tiles.lowerBound, tiles.count, planes, plane, count, panel)
       } else {
         rd_winograd_input(
-          tiling.stride, Int32(pairing), x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, channels.count,
+          tiling.stride, Int32(pairing), x.start, x.precision.isBF16, source.height, source.width, input,
+          channels.count,
           tiling.high,
           tiling.wide, tiles.lowerBound, tiles.count, planes, plane, count, panel)
       }
@@ -302,13 +306,13 @@ final class WinogradConvolution {
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
           tiling.high, tiling.wide, tiles.lowerBound, tiles.count, epilogue.map { $0.bias + channels.lowerBound },
           epilogue?.residual.map { $0 + channels.lowerBound }, (epilogue?.activation ?? .linear).code,
-          isAdded ? 1 : 0, y + channels.lowerBound)
+          isAdded ? 1 : 0, y + stored.words(channels.lowerBound), stored.isBF16)
       }
     }
   }
 
   private func convolve(
-    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: FeatureMap, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     if areMany(pass.tiles) {
       try convolveTileBlocks(pass, x: x, weights: weights, into: y)
@@ -318,7 +322,7 @@ final class WinogradConvolution {
   }
 
   private func convolveTileBlocks(
-    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: FeatureMap, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let depth = words(input)
@@ -348,7 +352,7 @@ final class WinogradConvolution {
   }
 
   private func convolveChannelBlocks(
-    _ pass: Pass, x: ConvolutionInput, weights: Weights, into y: UnsafeMutablePointer<Float>
+    _ pass: Pass, x: FeatureMap, weights: Weights, into y: UnsafeMutablePointer<Float>
   ) throws {
     let (input, output, tiling) = (pass.input, pass.output, pass.tiling)
     let v = shared.pointer
@@ -425,7 +429,7 @@ final class WinogradConvolution {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     if Self.isLarge(shape) {
@@ -457,7 +461,7 @@ final class WinogradConvolution {
   }
 
   private func sumOverTileBlocks(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
@@ -477,11 +481,11 @@ final class WinogradConvolution {
         let plane = rows * inputs.count + Self.gap
         let gradientPlane = rows * panelColumns(outputs.count) + Self.gap
         rd_winograd_input(
-          tiling.stride, pairedRows, ownX.start, x.isBF16 ? 1 : 0, source.height, source.width, source.channels,
+          tiling.stride, pairedRows, ownX.start, x.precision.isBF16, source.height, source.width, source.channels,
           inputs.count,
           tiling.high, tiling.wide, start, rows, v, plane, inputs.count, panelWidth)
         rd_winograd_output_adjoint(
-          tiling.stride, pairedRows, ownDY.start, dy.isBF16 ? 1 : 0, target.height, target.width, target.channels,
+          tiling.stride, pairedRows, ownDY.start, dy.precision.isBF16, target.height, target.width, target.channels,
           outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
         addPlanes(
           tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
@@ -493,7 +497,7 @@ final class WinogradConvolution {
   }
 
   private func sumChannelBlocks(
-    _ shape: ConvolutionShape, shards: [Range<Int>], x: ConvolutionInput, dy: ConvolutionInput,
+    _ shape: ConvolutionShape, shards: [Range<Int>], x: FeatureMap, dy: FeatureMap,
     sum: (_ block: WeightBlock, _ thread: Int, _ partial: ShardPartial) throws -> Void
   ) throws {
     let (source, target, tiling) = (shape.input, shape.output, Tiling(shape))
@@ -506,11 +510,11 @@ final class WinogradConvolution {
     try team.run(chunks) { chunk, _ in
       let rows = evenRange(chunk, of: chunks, count: count)
       rd_winograd_input(
-        tiling.stride, pairedRows, x.start, x.isBF16 ? 1 : 0, source.height, source.width, input, input, tiling.high,
+        tiling.stride, pairedRows, x.start, x.precision.isBF16, source.height, source.width, input, input, tiling.high,
         tiling.wide,
         rows.lowerBound, rows.count, v + rows.lowerBound * input, plane, input, panelWidth)
       rd_winograd_output_adjoint(
-        tiling.stride, pairedRows, dy.start, dy.isBF16 ? 1 : 0, target.height, target.width, output, output,
+        tiling.stride, pairedRows, dy.start, dy.precision.isBF16, target.height, target.width, output, output,
         tiling.high, tiling.wide,
         rows.lowerBound, rows.count, d + rows.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
     }

@@ -63,12 +63,13 @@ private final class Layer {
 
   func forward() throws {
     try engine.forward(
-      shape, images: batch, x: ConvolutionInput(x.pointer, stored: stored), weights: weights.pointer, into: y.pointer)
+      shape, images: batch, x: FeatureMap(x.pointer, stored: stored), weights: weights.pointer, into: y.pointer,
+      stored: stored)
   }
 
   func inputGradient() throws {
     try engine.inputGradient(
-      shape, images: batch, channels: shape.inputChannels, dy: ConvolutionInput(dy.pointer, stored: stored),
+      shape, images: batch, channels: shape.inputChannels, dy: FeatureMap(dy.pointer, stored: stored),
       weights: weights.pointer,
       adding: false, into: dx.pointer)
   }
@@ -76,8 +77,8 @@ private final class Layer {
   /// Added up over the shards, as in training.
   func weightGradient() throws {
     try engine.weightGradient(
-      shape, shards: shards, x: ConvolutionInput(x.pointer, stored: stored),
-      dy: ConvolutionInput(dy.pointer, stored: stored)
+      shape, shards: shards, x: FeatureMap(x.pointer, stored: stored),
+      dy: FeatureMap(dy.pointer, stored: stored)
     ) { block, thread, partial in
       try accumulator.accumulate(
         block, scratch: scratch[thread].pointer, into: gradient.pointer, stride: shape.weightCount, partial: partial)

@@ -5,7 +5,7 @@ import Testing
 /// Bringing matrices into the forms that products want. What lies beside the result stays as it was.
 @Suite struct PackingTests {
   private static let rows = [1, 2, 15, 16, 17, 31, 32, 33, 100]
-  private static let columns = [1, 15, 16, 17, 31, 32, 33, 64, 100]
+  private static let columns = [1, 15, 16, 17, 31, 32, 33, 64, 100, 130, 550]
   private static let gap: UInt32 = 0x4040_4040
 
   /// A matrix whose rows, or columns, are three numbers further apart than they are long.
@@ -44,7 +44,11 @@ import Testing
         let words = (rows + 1) / 2
         let stride = words * panel + 5
         var packed = [UInt32](repeating: Self.gap, count: panels(columns) * stride + panel)
-        rd_pack_paired_panels(source.values, source.rowStride, source.columnStride, rows, columns, &packed, stride)
+        if isTurned {
+          rd_pair_turned_panels(source.values, source.columnStride, rows, columns, &packed, stride)
+        } else {
+          rd_pair_panels(source.values, 0, source.rowStride, rows, columns, &packed, stride)
+        }
         let expected = panelled(rows: words, columns: columns, stride: stride) { row, column in
           pair(source[2 * row, column], 2 * row + 1 < rows ? source[2 * row + 1, column] : 0)
         }
@@ -94,7 +98,7 @@ import Testing
         let first = (0..<count).map { Self.special[($0 + shift) % Self.special.count] }
         let second = (0..<count).map { Self.special[($0 + shift + 5) % Self.special.count] }
         var rows = [UInt32](repeating: Self.gap, count: count + 1)
-        rd_pair_rows(first + second, count, 2, count, &rows, count)
+        rd_pair_rows(first + second, 0, count, 2, count, &rows, count)
         #expect(rows.removeLast() == Self.gap)
         #expect(zip(rows, first).allSatisfy { isRight($0 & 0xFFFF, for: $1) }, "\(count) columns")
         #expect(zip(rows, second).allSatisfy { isRight($0 >> 16, for: $1) }, "\(count) columns")
@@ -115,7 +119,7 @@ import Testing
         let source = Source(rows: rows, columns: columns, isTurned: false)
         let (high, wide) = ((rows + 1) / 2, (columns + 1) / 2)
         var paired = [UInt32](repeating: Self.gap, count: high * (columns + 2))
-        rd_pair_rows(source.values, source.rowStride, rows, columns, &paired, columns + 2)
+        rd_pair_rows(source.values, 0, source.rowStride, rows, columns, &paired, columns + 2)
         var expected = (0..<paired.count).map { place -> UInt32 in
           let (row, column) = (place / (columns + 2) * 2, place % (columns + 2))
           guard column < columns else { return Self.gap }
@@ -145,17 +149,17 @@ import Testing
         let halves = source.values.map { UInt16(bf16($0).bitPattern >> 16) }
         let words = (rows + 1) / 2
         var expected = [UInt32](repeating: Self.gap, count: words * (columns + 2))
-        rd_pair_rows(source.values, source.rowStride, rows, columns, &expected, columns + 2)
+        rd_pair_rows(source.values, 0, source.rowStride, rows, columns, &expected, columns + 2)
         var joined = [UInt32](repeating: Self.gap, count: expected.count)
-        rd_join_rows(halves, source.rowStride, rows, columns, &joined, columns + 2)
+        rd_pair_rows(halves, 1, source.rowStride, rows, columns, &joined, columns + 2)
         var isSame = joined == expected
         #expect(isSame, "rows of \(rows) x \(columns)")
 
         let stride = words * panel + 5
         expected = [UInt32](repeating: Self.gap, count: panels(columns) * stride + panel)
-        rd_pack_paired_panels(source.values, source.rowStride, 1, rows, columns, &expected, stride)
+        rd_pair_panels(source.values, 0, source.rowStride, rows, columns, &expected, stride)
         joined = [UInt32](repeating: Self.gap, count: expected.count)
-        rd_join_panels(halves, source.rowStride, rows, columns, &joined, stride)
+        rd_pair_panels(halves, 1, source.rowStride, rows, columns, &joined, stride)
         isSame = joined == expected
         #expect(isSame, "panels of \(rows) x \(columns)")
       }

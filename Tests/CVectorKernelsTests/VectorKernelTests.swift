@@ -16,7 +16,7 @@ import Testing
     let x = randomNumbers(Self.rows * channels, seed: 1)
     var sum = [Double](repeating: 3, count: channels)
     var squares = [Double](repeating: 5, count: channels)
-    rd_channel_moments(x, Self.rows, channels, &sum, &squares)
+    rd_channel_moments(x, 0, Self.rows, channels, &sum, &squares)
     for c in 0..<channels {
       let column = (0..<Self.rows).map { Double(x[$0 * channels + c]) }
       #expect(abs(sum[c] - 3 - column.reduce(0, +)) < 1e-12)
@@ -34,7 +34,7 @@ import Testing
     var y = [Float](repeating: 7, count: Self.rows * stride)
     residual.withUnsafeBufferPointer {
       rd_affine(
-        x, scale, shift, hasResidual ? $0.baseAddress : nil, hasReLU ? 1 : 0, &y, stride, Self.rows, channels)
+        x, 0, scale, shift, hasResidual ? $0.baseAddress : nil, 0, hasReLU ? 1 : 0, &y, 0, stride, Self.rows, channels)
     }
     for r in 0..<Self.rows {
       for c in 0..<stride {
@@ -50,29 +50,85 @@ import Testing
     }
   }
 
-  /// In bf16 it is the same, rounded; and so is the gradient of the input.
+  /// Maps in bf16 are read as they are, and results rounded.
   @Test(arguments: [true, false])
-  func roundedVariants(hasReLU: Bool) {
-    let channels = 38
-    let (x, dy) = (randomNumbers(Self.rows * channels, seed: 1), randomNumbers(Self.rows * channels, seed: 2))
+  func mapsInBF16(hasReLU: Bool) {
+    let (channels, stride) = (38, 42)
+    let count = Self.rows * channels
+    let (x, residual) = (randomNumbers(count, seed: 1).map(bf16), randomNumbers(count, seed: 2).map(bf16))
     let (a, b, c) = (
       randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4), randomNumbers(channels, seed: 5)
     )
-    var exact = [Float](repeating: .nan, count: x.count)
-    var rounded = [UInt16](repeating: 7, count: x.count)
-    rd_affine(x, a, b, nil, hasReLU ? 1 : 0, &exact, channels, Self.rows, channels)
-    rd_affine_bf16(x, a, b, hasReLU ? 1 : 0, &rounded, Self.rows, channels)
-    #expect(rounded == exact.map { UInt16(bf16($0).bitPattern >> 16) })
-    rd_batch_norm_input_gradient(x, dy, channels, a, b, c, &exact, Self.rows, channels)
-    rd_batch_norm_input_gradient_bf16(x, dy, channels, a, b, c, &rounded, Self.rows, channels)
-    #expect(rounded == exact.map { UInt16(bf16($0).bitPattern >> 16) })
-    // What is no number stays none.
-    let odd = [Float.nan, .infinity, -.infinity, Float(bitPattern: 0x7F80_0001)]
-    var halves = [UInt16](repeating: 7, count: 4)
-    rd_affine_bf16(odd, [1, 1, 1, 1], [0, 0, 0, 0], hasReLU ? 1 : 0, &halves, 1, 4)
-    let results = halves.map { Float(bitPattern: UInt32($0) << 16) }
-    #expect(results[0].isNaN && results[3].isNaN && results[1] == .infinity)
-    #expect(results[2] == (hasReLU ? 0 : -.infinity))
+    let relu: Int32 = hasReLU ? 1 : 0
+
+    var (sums, others) = ([[Double]](repeating: [], count: 2), [[Double]](repeating: [], count: 2))
+    for (index, map) in [StoredMap(x), StoredMap(halvesOf: x)].enumerated() {
+      var (sum, squares) = ([Double](repeating: 3, count: channels), [Double](repeating: 5, count: channels))
+      rd_channel_moments(map.start, map.isBF16, Self.rows, channels, &sum, &squares)
+      (sums[index], others[index]) = (sum, squares)
+    }
+    #expect(sums[0] == sums[1] && others[0] == others[1])
+
+    // Every combination but those in which only the residual or the result is in bf16.
+    for added in [nil, StoredMap(residual), StoredMap(halvesOf: residual)] {
+      var exact = [Float](repeating: 7, count: Self.rows * stride)
+      let plain = added.map { _ in StoredMap(residual) }
+      rd_affine(StoredMap(x).start, 0, a, b, plain?.start, 0, relu, &exact, 0, stride, Self.rows, channels)
+      var (floats, halves) = (
+        [Float](repeating: 7, count: exact.count), [UInt16](repeating: StoredMap.half(7), count: exact.count)
+      )
+      let map = StoredMap(halvesOf: x)
+      rd_affine(
+        map.start, 1, a, b, added?.start, added?.isBF16 ?? 0, relu, &floats, 0, stride, Self.rows, channels)
+      #expect(floats == exact)
+      rd_affine(
+        map.start, 1, a, b, added?.start, added?.isBF16 ?? 0, relu, &halves, 1, stride, Self.rows, channels)
+      #expect(halves == exact.map(StoredMap.half))
+    }
+
+    // In bf16 the residual may be the result's memory, and the gradient the input's.
+    let inPlace = StoredMap(halvesOf: residual)
+    var expected = [UInt16](repeating: 0, count: count)
+    let map = StoredMap(halvesOf: x)
+    rd_affine(
+      map.start, 1, a, b, StoredMap(halvesOf: residual).start, 1, relu, &expected, 1, channels, Self.rows, channels)
+    rd_affine(map.start, 1, a, b, inPlace.start, 1, relu, inPlace.start, 1, channels, Self.rows, channels)
+    #expect(inPlace.halves(count) == expected)
+
+    let original = randomNumbers(count, seed: 6)
+    let y = randomNumbers(count, seed: 7).map { bf16(max($0, 0)) }
+    var gradients: [[Float]] = []
+    var allSums: [[Double]] = []
+    for (x, y) in [
+      (StoredMap(x), StoredMap(y)), (StoredMap(halvesOf: x), StoredMap(halvesOf: y)),
+      (StoredMap(halvesOf: x), StoredMap(y)),
+    ] {
+      var (dy, sum, normalised) = (
+        original, [Double](repeating: 3, count: channels), [Double](repeating: 5, count: channels)
+      )
+      rd_batch_norm_gradient_sums(
+        x.start, x.isBF16, a, b, nil, nil, hasReLU ? y.start : nil, y.isBF16, channels, &dy, channels, Self.rows,
+        channels, &sum, &normalised)
+      gradients.append(dy)
+      allSums.append(sum + normalised)
+    }
+    #expect(gradients.allSatisfy { $0 == gradients[0] } && allSums.allSatisfy { $0 == allSums[0] })
+
+    var exact = [Float](repeating: .nan, count: count)
+    rd_batch_norm_input_gradient(StoredMap(x).start, 0, original, channels, a, b, c, &exact, Self.rows, channels)
+    rd_batch_norm_input_gradient(map.start, 1, original, channels, a, b, c, map.start, Self.rows, channels)
+    #expect(map.halves(count) == exact.map(StoredMap.half))
+  }
+
+  @Test func whatIsNoNumberStaysNoneInBF16() {
+    let odd = StoredMap(halvesOf: [Float.nan, .infinity, -.infinity, 1])
+    for relu: Int32 in [0, 1] {
+      var halves = [UInt16](repeating: 7, count: 4)
+      rd_affine(odd.start, 1, [1, 1, 1, 3e38], [0, 0, 0, 3e38], nil, 0, relu, &halves, 1, 4, 1, 4)
+      let results = halves.map { Float(bitPattern: UInt32($0) << 16) }
+      #expect(results[0].isNaN && results[1] == .infinity && results[3] == .infinity)
+      #expect(results[2] == (relu == 1 ? 0 : -.infinity))
+    }
   }
 
   /// Without the output, what ReLU let through is seen by the normalised input.
@@ -81,13 +137,13 @@ import Testing
     let x = randomNumbers(Self.rows * channels, seed: 1)
     let (scale, shift) = (randomNumbers(channels, seed: 2), randomNumbers(channels, seed: 3))
     var y = [Float](repeating: 0, count: Self.rows * stride)
-    rd_affine(x, scale, shift, nil, 1, &y, stride, Self.rows, channels)
+    rd_affine(x, 0, scale, shift, nil, 0, 1, &y, 0, stride, Self.rows, channels)
     func sums(through y: UnsafePointer<Float>?) -> ([Float], [Double]) {
       var dy = randomNumbers(Self.rows * stride, seed: 4)
       var sums = [Double](repeating: 0, count: 2 * channels)
       sums.withUnsafeMutableBufferPointer {
         rd_batch_norm_gradient_sums(
-          x, shift, scale, scale, shift, y, stride, &dy, stride, Self.rows, channels, $0.baseAddress,
+          x, 0, shift, scale, scale, shift, y, 0, stride, &dy, stride, Self.rows, channels, $0.baseAddress,
           $0.baseAddress! + channels)
       }
       return (dy, sums)
@@ -109,18 +165,19 @@ import Testing
     var normalised = [Double](repeating: 5, count: channels)
     y.withUnsafeBufferPointer {
       rd_batch_norm_gradient_sums(
-        x, mean, deviation, nil, nil, hasReLU ? $0.baseAddress : nil, stride, &dy, stride, Self.rows, channels, &sum,
+        x, 0, mean, deviation, nil, nil, hasReLU ? $0.baseAddress : nil, 0, stride, &dy, stride, Self.rows, channels,
+        &sum,
         &normalised)
     }
     let (a, b, c) = (
       randomNumbers(channels, seed: 6), randomNumbers(channels, seed: 7), randomNumbers(channels, seed: 8)
     )
     var dx = [Float](repeating: .nan, count: Self.rows * channels)
-    rd_batch_norm_input_gradient(x, dy, stride, a, b, c, &dx, Self.rows, channels)
+    rd_batch_norm_input_gradient(x, 0, dy, stride, a, b, c, &dx, Self.rows, channels)
     // In place it makes the same bits.
     var inPlace = x
     inPlace.withUnsafeMutableBufferPointer {
-      rd_batch_norm_input_gradient($0.baseAddress, dy, stride, a, b, c, $0.baseAddress, Self.rows, channels)
+      rd_batch_norm_input_gradient($0.baseAddress, 0, dy, stride, a, b, c, $0.baseAddress, Self.rows, channels)
     }
     #expect(inPlace == dx)
     for channel in 0..<channels {

@@ -118,18 +118,18 @@ import Testing
     )
     let spread = spread(x, channels: channels)
     for part in channels > panel ? [0..<panel, panel..<channels] : [0..<channels] {
-      let x = FloatsOrHalves(spread[part.lowerBound...], isBF16: isBF16)
+      let x = isBF16 ? StoredMap(halvesOf: spread[part.lowerBound...]) : StoredMap(spread[part.lowerBound...])
       for rows in layer.parts(of: result.rows) {
         let place = result.place(0, rows.lowerBound, words(part.lowerBound))
         result.values.withUnsafeMutableBufferPointer { values in
           let v = values.baseAddress! + place
           if transform == .stridedGradient {
             rd_winograd_strided_gradient(
-              Int32(pairing), x.start, isBF16 ? 1 : 0, map.height, map.width, channels + 3, part.count, high, wide,
+              Int32(pairing), x.start, x.isBF16, map.height, map.width, channels + 3, part.count, high, wide,
               rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
           } else {
             (transform == .input ? rd_winograd_input : rd_winograd_output_adjoint)(
-              layer.stride, Int32(pairing), x.start, isBF16 ? 1 : 0, map.height, map.width, channels + 3, part.count,
+              layer.stride, Int32(pairing), x.start, x.isBF16, map.height, map.width, channels + 3, part.count,
               high, wide, rows.lowerBound, rows.count, v, plane, rowStride, panelStride)
           }
         }
@@ -138,25 +138,6 @@ import Testing
     let isIntact = result.keepsToItsPlaces()
     #expect(isIntact)
     return result
-  }
-
-  /// Numbers, or what is left of them in bf16.
-  private final class FloatsOrHalves {
-    private let memory: UnsafeMutableRawBufferPointer
-    var start: UnsafeRawPointer { UnsafeRawPointer(memory.baseAddress!) }
-
-    init(_ values: ArraySlice<Float>, isBF16: Bool) {
-      if isBF16 {
-        let halves = values.map { UInt16($0.bitPattern >> 16) }
-        memory = .allocate(byteCount: 2 * halves.count, alignment: 64)
-        halves.withUnsafeBytes { memory.copyMemory(from: $0) }
-      } else {
-        memory = .allocate(byteCount: 4 * values.count, alignment: 64)
-        Array(values).withUnsafeBytes { memory.copyMemory(from: $0) }
-      }
-    }
-
-    deinit { memory.deallocate() }
   }
 
   /// Values of bf16 are the same as floats.
@@ -296,11 +277,13 @@ import Testing
 
   /// The map of products, tiles and channels in parts, to pixels that are further apart.
   private func collected(
-    _ layer: Layer, _ m: Transformed, to map: Map, isStridedGradient: Bool = false, ending: Ending = Ending()
+    _ layer: Layer, _ m: Transformed, to map: Map, isStridedGradient: Bool = false, ending: Ending = Ending(),
+    isBF16: Bool = false
   ) -> [Float] {
     let (channels, stride, high, wide) = (map.channels, map.channels + 3, layer.tilesHigh, layer.tilesWide)
     // Room for another image, into which tiles of the last one may not reach.
     var y = [Float](repeating: Self.gap, count: (map.pixels + map.height * map.width) * stride)
+    let halves = StoredMap(halvesOf: y)
     let residual = ending.residual.map { spread($0, channels: channels) }
     for part in [0..<channels / 2, channels / 2..<channels] {
       let bias = ending.bias.map { Array($0[part]) }
@@ -316,11 +299,13 @@ import Testing
           } else {
             rd_winograd_output(
               layer.stride, m0, m.plane, m.rowStride, map.height, map.width, stride, part.count, high, wide,
-              tiles.lowerBound, tiles.count, bias, residual, ending.relu ? 1 : 0, 0, y)
+              tiles.lowerBound, tiles.count, bias, residual, ending.relu ? 1 : 0, 0,
+              isBF16 ? halves.start + 2 * part.lowerBound : UnsafeMutableRawPointer(y), isBF16 ? 1 : 0)
           }
         }
       }
     }
+    if isBF16 { y = halves.halves(y.count).map { Float(bitPattern: UInt32($0) << 16) } }
     func isResult(_ index: Int) -> Bool { index < map.pixels * stride && index % stride < channels }
     #expect(y.indices.allSatisfy { isResult($0) || y[$0] == Self.gap })
     return y.indices.filter(isResult).map { y[$0] }
@@ -343,6 +328,9 @@ import Testing
     let m = products(layer, v, transformedWeights(layer, w, inputs: inputs, outputs: outputs))
     let sums = layer.definition.forward(images: Self.images, x: x, weights: w)
 
+    let rounded = collected(layer, m, to: layer.output, isBF16: true)
+    let isRounded = rounded == collected(layer, m, to: layer.output).map(bf16)
+    #expect(isRounded)
     for ending in [
       Ending(), Ending(bias: bias), Ending(bias: bias, relu: true), Ending(bias: bias, residual: residual),
       Ending(bias: bias, residual: residual, relu: true),

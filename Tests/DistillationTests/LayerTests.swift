@@ -95,10 +95,10 @@ import Testing
     )
     step.begin(imagesPerShard: counts(layer.batch, shards: shards), batch: layer.batch)
     try unit.forward(
-      .fp32(x.pointer), images: layer.batch, residual: residual.map { UnsafePointer($0.pointer) },
-      into: y.pointer, stride: layer.outputs)
+      .fp32(x.pointer), images: layer.batch, residual: residual.map { .fp32($0.pointer) },
+      into: y.pointer, stored: .fp32, stride: layer.outputs)
     try unit.backward(
-      dy.pointer, through: residual.map { _ in UnsafePointer(y.pointer) }, x: .fp32(x.pointer), into: dx.pointer)
+      dy.pointer, through: residual.map { _ in .fp32(y.pointer) }, x: .fp32(x.pointer), into: dx.pointer)
 
     let statistics = Array(UnsafeBufferPointer(start: parameters.statistics.values, count: 2 * layer.outputs))
     let affine = parameters.affineGradients.values

@@ -90,7 +90,8 @@ import Testing
         let x = FloatBuffer(example.x)
         func forward(_ images: Int) throws -> [Float] {
           var y = [Float](repeating: .nan, count: images * shape.outputCount)
-          try engine.forward(shape, images: images, x: .fp32(x.pointer), weights: example.weights, into: &y)
+          try engine.forward(
+            shape, images: images, x: .fp32(x.pointer), weights: example.weights, into: &y, stored: .fp32)
           return y
         }
         let all = try forward(16)

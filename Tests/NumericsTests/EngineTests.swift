@@ -71,15 +71,16 @@ import Testing
     }
   }
 
-  /// It makes no difference whether what bf16 can hold is stored in bf16.
+  /// It makes no difference whether what bf16 can hold is stored in bf16, and what a forward pass stores so are the same numbers, rounded.
   @Test(arguments: shapes + networkShapes(imageSize: 64))
-  func storedInputsMakeTheSameBits(shape: ConvolutionShape) throws {
+  func mapsInBF16MakeTheSameBits(shape: ConvolutionShape) throws {
     let example = Example(shape, images: 3, bits: 7)
     for pass in Pass.allCases {
       for instructions in Instructions.available {
         try EngineKind.vector(.bf16, instructions).with(threads: 2) { engine in
           let shards = [0..<1, 1..<1, 1..<3]
-          let expected = try example.run(pass, on: engine, shards: shards)
+          var expected = try example.run(pass, on: engine, shards: shards)
+          if pass == .forward && shape.outputChannels % 2 == 0 { expected = expected.map(bf16) }
           let isSame = sameBits(try example.run(pass, on: engine, shards: shards, stored: .bf16), expected)
           #expect(isSame, "\(instructions), \(pass)")
         }

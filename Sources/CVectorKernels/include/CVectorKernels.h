@@ -14,14 +14,14 @@ static inline void rd_pause(void) {
 #endif
 }
 
-// Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
-void rd_channel_moments(const float *x, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
+// Feature maps here are floats or bf16, as a flag says.
 
-// y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be it.
-void rd_affine(const float *x, const float *scale, const float *shift, const float *residual, int relu,
-               float *y, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
-// The same without a residual, dense, rounded to bf16.
-void rd_affine_bf16(const float *x, const float *scale, const float *shift, int relu, uint16_t *y, ptrdiff_t rows, ptrdiff_t channels);
+// Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
+void rd_channel_moments(const void *x, int is_bf16, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
+
+// y = x * scale + shift (+ residual), then ReLU where asked. residual may be NULL; y may be it. With x of floats so are the others.
+void rd_affine(const void *x, int x_is_bf16, const float *scale, const float *shift, const void *residual, int residual_is_bf16, int relu,
+               void *y, int y_is_bf16, ptrdiff_t y_stride, ptrdiff_t rows, ptrdiff_t channels);
 
 // What a convolution's output goes through at the end: nothing, max(0, y), or min(max(0, y), 6).
 enum { RD_LINEAR, RD_RELU, RD_RELU6 };
@@ -37,16 +37,13 @@ void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t c
 
 // First half of batch normalisation's backward pass. Where the output went through ReLU, dy is set to 0 in place where it is 0: by the output y, or
 // if that is NULL, and scale is not, by x * scale + shift. Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
-void rd_batch_norm_gradient_sums(const float *x, const float *mean, const float *inverse_deviation, const float *scale, const float *shift,
-                                 const float *y, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels,
-                                 double *sum, double *sum_normalised);
+void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
+                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
+                                 ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
 
-// Second half: dx = dy * a + x * b + c by channel. dx may be x.
-void rd_batch_norm_input_gradient(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                  float *dx, ptrdiff_t rows, ptrdiff_t channels);
-// The same, rounded to bf16.
-void rd_batch_norm_input_gradient_bf16(const float *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                       uint16_t *dx, ptrdiff_t rows, ptrdiff_t channels);
+// Second half: dx = dy * a + x * b + c by channel. dx is stored as x is, and may be it.
+void rd_batch_norm_input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b,
+                                  const float *c, void *dx, ptrdiff_t rows, ptrdiff_t channels);
 
 // y = a + b; y may be either.
 void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
@@ -113,17 +110,13 @@ void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_strid
 void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
                         ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
 
-// The matrix in pairs.
-void rd_pack_paired_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels,
-                           ptrdiff_t panel_stride);
+// The matrix in pairs: of floats or bf16 whose columns are neighbours, or of floats whose rows are.
+void rd_pair_panels(const void *b, int is_bf16, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride);
+void rd_pair_turned_panels(const float *b, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride);
 
 // Rounds to bf16 and joins what lies under each other in two rows, or side by side in two columns; zero joins an odd one out.
-void rd_pair_rows(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
+void rd_pair_rows(const void *x, int is_bf16, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
 void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
-
-// Joins what lies under each other in two rows of bf16; and so brings a matrix, whose columns are neighbours, into panels.
-void rd_join_rows(const uint16_t *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
-void rd_join_panels(const uint16_t *b, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride);
 
 // out[c][r] = in[r][c]
 void rd_transpose(const float *in, ptrdiff_t in_stride, ptrdiff_t rows, ptrdiff_t columns, float *out, ptrdiff_t out_stride);
@@ -147,10 +140,11 @@ void rd_winograd_input(int stride, int pairing, const void *x, int is_bf16, ptrd
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride);
 // Some channels of the outputs of tiles from their planes, row by row, or those added to y. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
-// does, and the activation follows.
+// does, and the activation follows. Where y is bf16, nothing is added to it
+// and nothing follows.
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, float *y);
+                        ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, void *y, int is_bf16);
 
 // The adjoints of the output's and the weights' transforms, for the weights' gradient: a weights' plane is the sum over its tiles, and the planes that
 // meet it, of inputs times adjoint outputs. The latter function's planes and taps are dense.
