@@ -19,7 +19,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// The place of the convolution's output, images x H x W x C; after the backward pass of its gradient. Nil where it is not kept.
   private let output: Int?
   /// How it is stored.
-  private let stored: Precision
+  private let precision: Precision
   // What forward keeps for backward, by channel.
   private let mean: FloatBuffer
   private let inverseDeviation: FloatBuffer
@@ -47,9 +47,9 @@ public final class NormalizedConvolution: ConvolutionUnit {
     runningMean = parameters.statistics.claimVector("\(name).running_mean", count: channels)
     runningVariance = parameters.statistics.claimVector("\(name).running_var", count: channels)
     // As rounding the factors of products would leave it.
-    stored = channels % 2 == 0 ? step.engine.precision : .fp32
-    let count = stored.words(step.capacity * shape.outputCount)
-    output = stored == .fp32 && Self.isSoonComputed(shape) ? nil : step.memory.claimOutput(count, weightsAt: weights)
+    precision = channels % 2 == 0 ? step.engine.precision : .fp32
+    let count = precision.words(step.capacity * shape.outputCount)
+    output = precision == .fp32 && Self.isSoonComputed(shape) ? nil : step.memory.claimOutput(count, weightsAt: weights)
     if output == nil { step.passingOutput.buffer.grow(to: count) }
     (mean, inverseDeviation) = (FloatBuffer(channels), FloatBuffer(channels))
     (a, b, c) = (FloatBuffer(channels), FloatBuffer(channels), FloatBuffer(channels))
@@ -65,7 +65,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// Whether ``forwardAgain(_:residual:into:stored:)`` can do without the input of the forward pass.
   var keepsOutput: Bool { output != nil }
 
-  public var hiddenPrecision: Precision { stored }
+  public var hiddenPrecision: Precision { precision }
 
   private var z: UnsafeMutablePointer<Float> {
     output.map { step.memory.outputs + $0 } ?? step.passingOutput.buffer.pointer
@@ -73,7 +73,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
   private func convolve(_ x: FeatureMap) throws {
     try step.engine.forward(
-      shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z, stored: stored)
+      shape, images: step.images, x: x, weights: step.parameters.weights.values + weights, into: z, stored: precision)
     if output == nil { step.passingOutput.holder = ObjectIdentifier(self) }
   }
 
@@ -93,13 +93,13 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try convolve(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       rd_channel_moments(
-        z + self.stored.words(images.lowerBound * size), self.stored.isBF16, images.count * pixels, channels, sums,
+        z + precision.words(images.lowerBound * size), precision.bf16Flag, images.count * pixels, channels, sums,
         sums + channels)
     }
 
     let (affine, statistics) = (step.parameters.affine.values, step.parameters.statistics.values)
     let count = Double(step.batch * pixels)
-    try requireFinite(sums, of: FeatureMap(z, stored: self.stored), stride: channels)
+    try requireFinite(sums, of: FeatureMap(z, stored: precision), stride: channels)
     for channel in 0..<channels {
       let mean = sums[channel] / count
       let variance = max(sums[channels + channel] / count - mean * mean, 0)
@@ -134,9 +134,9 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
-        z + self.stored.words(start), self.stored.isBF16, a, b, residual?.advanced(by: start).start,
-        residual?.precision.isBF16 ?? 0, activation == .relu ? 1 : 0,
-        y + stored.words(images.lowerBound * pixels * stride), stored.isBF16, stride, images.count * pixels, channels)
+        z + precision.words(start), precision.bf16Flag, a, b, residual?.advanced(by: start).start,
+        residual?.precision.bf16Flag ?? 0, activation == .relu ? 1 : 0,
+        y + stored.words(images.lowerBound * pixels * stride), stored.bf16Flag, stride, images.count * pixels, channels)
     }
   }
 
@@ -177,8 +177,10 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
-        z + stored.words(images.lowerBound * size), stored.isBF16, mean, inverseDeviation, isRectified ? factors : nil,
-        shifts, isRectified ? y?.advanced(by: start).start : nil, y?.precision.isBF16 ?? 0, stride, dy + start, stride,
+        z + precision.words(images.lowerBound * size), precision.bf16Flag, mean, inverseDeviation,
+        isRectified ? factors : nil,
+        shifts, isRectified ? y?.advanced(by: start).start : nil, y?.precision.bf16Flag ?? 0, stride, dy + start,
+        stride,
         images.count * pixels, channels, sums, sums + channels)
     }
     try requireFinite(sums, of: .fp32(dy), stride: stride)
@@ -200,12 +202,13 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let (a, b, c) = (a.pointer, b.pointer, c.pointer)
     if output == nil { step.passingOutput.holder = nil }
     try step.forImageParts { images in
-      let z = z + stored.words(images.lowerBound * size)
+      let z = z + precision.words(images.lowerBound * size)
       rd_batch_norm_input_gradient(
-        z, stored.isBF16, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels, channels)
+        z, precision.bf16Flag, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels,
+        channels)
     }
 
-    let dz = FeatureMap(z, stored: stored)
+    let dz = FeatureMap(z, stored: precision)
     if let output { step.memory.finish(output) }
     try step.addWeightGradient(of: shape, at: weights, x: x, dy: dz)
     if let dx {

@@ -422,7 +422,7 @@ final class PatchConvolution {
     } else {
       panels.withMemoryRebound(to: UInt32.self, capacity: words * panelColumns(columns.count)) {
         rd_pair_panels(
-          second.start, second.precision.isBF16, secondStride, depth, columns.count, $0, words * panelWidth)
+          second.start, second.precision.bf16Flag, secondStride, depth, columns.count, $0, words * panelWidth)
       }
     }
 
@@ -435,7 +435,7 @@ final class PatchConvolution {
     if paired {
       let pairs = pairs[thread].pointer
       pairs.withMemoryRebound(to: UInt32.self, capacity: words * rows.count) {
-        rd_pair_rows(first.start, first.precision.isBF16, firstStride, depth, rows.count, $0, rows.count)
+        rd_pair_rows(first.start, first.precision.bf16Flag, firstStride, depth, rows.count, $0, rows.count)
       }
       (left, leftStride) = (UnsafePointer(pairs), rows.count)
     }

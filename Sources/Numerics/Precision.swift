@@ -5,7 +5,7 @@ public enum Precision: String, CaseIterable, Sendable {
   case bf16
 
   /// As the kernels are told it.
-  package var isBF16: Int32 { self == .bf16 ? 1 : 0 }
+  package var bf16Flag: Int32 { self == .bf16 ? 1 : 0 }
 
   /// Floats' places that `count` values take in memory, an even number of them.
   public func words(_ count: Int) -> Int { self == .bf16 ? count / 2 : count }

@@ -279,12 +279,13 @@ final class WinogradConvolution {
       let panel = isPaired ? panelWidth / 2 : panelWidth
       if isStridedGradient {
         rd_winograd_strided_gradient(
-          Int32(pairing), x.start, x.precision.isBF16, source.height, source.width, input, channels.count, tiling.high,
+          Int32(pairing), x.start, x.precision.bf16Flag, source.height, source.width, input, channels.count,
+          tiling.high,
           tiling.wide,
           tiles.lowerBound, tiles.count, planes, plane, count, panel)
       } else {
         rd_winograd_input(
-          tiling.stride, Int32(pairing), x.start, x.precision.isBF16, source.height, source.width, input,
+          tiling.stride, Int32(pairing), x.start, x.precision.bf16Flag, source.height, source.width, input,
           channels.count,
           tiling.high,
           tiling.wide, tiles.lowerBound, tiles.count, planes, plane, count, panel)
@@ -306,7 +307,7 @@ final class WinogradConvolution {
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,
           tiling.high, tiling.wide, tiles.lowerBound, tiles.count, epilogue.map { $0.bias + channels.lowerBound },
           epilogue?.residual.map { $0 + channels.lowerBound }, (epilogue?.activation ?? .linear).code,
-          isAdded ? 1 : 0, y + stored.words(channels.lowerBound), stored.isBF16)
+          isAdded ? 1 : 0, y + stored.words(channels.lowerBound), stored.bf16Flag)
       }
     }
   }
@@ -481,11 +482,11 @@ final class WinogradConvolution {
         let plane = rows * inputs.count + Self.gap
         let gradientPlane = rows * panelColumns(outputs.count) + Self.gap
         rd_winograd_input(
-          tiling.stride, pairedRows, ownX.start, x.precision.isBF16, source.height, source.width, source.channels,
+          tiling.stride, pairedRows, ownX.start, x.precision.bf16Flag, source.height, source.width, source.channels,
           inputs.count,
           tiling.high, tiling.wide, start, rows, v, plane, inputs.count, panelWidth)
         rd_winograd_output_adjoint(
-          tiling.stride, pairedRows, ownDY.start, dy.precision.isBF16, target.height, target.width, target.channels,
+          tiling.stride, pairedRows, ownDY.start, dy.precision.bf16Flag, target.height, target.width, target.channels,
           outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
         addPlanes(
           tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
@@ -510,11 +511,12 @@ final class WinogradConvolution {
     try team.run(chunks) { chunk, _ in
       let rows = evenRange(chunk, of: chunks, count: count)
       rd_winograd_input(
-        tiling.stride, pairedRows, x.start, x.precision.isBF16, source.height, source.width, input, input, tiling.high,
+        tiling.stride, pairedRows, x.start, x.precision.bf16Flag, source.height, source.width, input, input,
+        tiling.high,
         tiling.wide,
         rows.lowerBound, rows.count, v + rows.lowerBound * input, plane, input, panelWidth)
       rd_winograd_output_adjoint(
-        tiling.stride, pairedRows, dy.start, dy.precision.isBF16, target.height, target.width, output, output,
+        tiling.stride, pairedRows, dy.start, dy.precision.bf16Flag, target.height, target.width, output, output,
         tiling.high, tiling.wide,
         rows.lowerBound, rows.count, d + rows.lowerBound * panelWidth, gradientPlane, panelWidth, count * panelWidth)
     }

@@ -174,7 +174,9 @@ extension TrainingConfiguration.Key {
     case .engine:
       Setting(\.engine, "what computes the convolutions")
     case .precision:
-      Setting(\.precision, "what the factors of convolutions are rounded to; sums are in fp32")
+      Setting(
+        \.precision,
+        "what convolutions' factors, and in training the maps between them, are rounded to; sums are in fp32")
     case .featureCache:
       Setting(
         \.featureCache, "memory of a rank for the teacher's features", "auto, off, or an amount such as 4GiB or 512MiB",
