@@ -79,6 +79,7 @@ void rd_affine(const void *x, int x_is_bf16, const float *scale, const float *sh
   CASE(1, 0, 1, 1)
   CASE(1, 1, 1, 1)
 #undef CASE
+  __builtin_trap();
 }
 
 DISPATCHED
@@ -135,8 +136,8 @@ void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean
 }
 
 // dx may be x: the pragma tells the compiler that nothing else overlaps.
-INLINE void input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                           void *dx, ptrdiff_t rows, ptrdiff_t channels) {
+INLINE void input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c, void *dx,
+                           int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
   for (ptrdiff_t r = 0; r < rows; r++) {
 #pragma clang loop vectorize(assume_safety)
     for (ptrdiff_t i = 0; i < channels; i++) set_value(dx, i, is_bf16, dy[i] * a[i] + value_at(x, i, is_bf16) * b[i] + c[i]);
@@ -147,12 +148,12 @@ INLINE void input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_
 }
 
 DISPATCHED
-void rd_batch_norm_input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b,
-                                  const float *c, void *dx, ptrdiff_t rows, ptrdiff_t channels) {
+void rd_batch_norm_input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                                  void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
   if (is_bf16)
-    input_gradient(x, 1, dy, dy_stride, a, b, c, dx, rows, channels);
+    input_gradient(x, dy, dy_stride, a, b, c, dx, 1, rows, channels);
   else
-    input_gradient(x, 0, dy, dy_stride, a, b, c, dx, rows, channels);
+    input_gradient(x, dy, dy_stride, a, b, c, dx, 0, rows, channels);
 }
 
 DISPATCHED

@@ -254,7 +254,11 @@ void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdi
       halves h = __builtin_convertvector(w >> 16, halves);
       memcpy((char *)pairs + 2 * c, &h, sizeof h);
     }
-    for (; c < columns; c += 2) pairs[c / 2] = bf16_of(x[c]) | (c + 1 < columns ? (uint32_t)bf16_of(x[c + 1]) << 16 : 0);
+    for (; c < columns; c += 2) {
+      float values[2] = {x[c], c + 1 < columns ? x[c + 1] : 0};
+      uint16_t halves[2] = {bf16_of(values[0]), bf16_of(values[1])};
+      memcpy(pairs + c / 2, halves, sizeof halves);
+    }
   }
 }
 

@@ -288,12 +288,12 @@ INLINE void spread(const float *transform, int points, int side, int step, int o
         if (!places[i].whole || count < LANES || is_bf16) {
           if (!places[i].whole || count < LANES) memset(copy, 0, sizeof(float) * side * side * LANES);
           for (ptrdiff_t r = e.top; r < e.bottom; r++) {
-            ptrdiff_t first = r * line + e.left * pixel_stride;
-            float *target = copy + (r * side + e.left) * LANES;
+            ptrdiff_t offset = r * line + e.left * pixel_stride;
+            float *row_copy = copy + (r * side + e.left) * LANES;
             if (is_bf16)
-              widen_vectors((const uint16_t *)from + first, pixel_stride, e.right - e.left, count, target, LANES);
+              widen_vectors((const uint16_t *)from + offset, pixel_stride, e.right - e.left, count, row_copy, LANES);
             else
-              copy_vectors(source + first, pixel_stride, e.right - e.left, count, target, LANES);
+              copy_vectors(source + offset, pixel_stride, e.right - e.left, count, row_copy, LANES);
           }
           source = copy;
           tile_line = side * LANES;
@@ -315,8 +315,9 @@ INLINE void collect(const float *transform, int points, int side, const float *p
   for (ptrdiff_t tile = first; tile < first + tiles; tile++, planes += tile_stride) {
     ptrdiff_t top = tile / tiles_wide % tiles_high * side, left = tile % tiles_wide * side;
     ptrdiff_t place = ((tile / (tiles_wide * tiles_high) * height + top) * width + left) * pixel_stride;
-    float *target = (float *)y + place;
-    uint16_t *rounded = (uint16_t *)y + place;
+    char *start = (char *)y + place * (ptrdiff_t)(is_bf16 ? sizeof(uint16_t) : sizeof(float));
+    float *target = (float *)start;
+    uint16_t *rounded = (uint16_t *)start;
     extent e = inside(top, left, side, height, width);
     for (ptrdiff_t c = 0; c < channels; c += LANES) {
       ptrdiff_t count = least(channels - c, LANES);

@@ -50,7 +50,7 @@ public final class FrozenConvolution: ConvolutionUnit {
     stride: Int
   ) throws {
     precondition(stored == .fp32)
-    let (x, residual) = (x.start, residual?.start)
+    let (x, residual) = (x.floats, residual?.floats)
     let channels = shape.outputChannels
     // Through memory of the output's own where that is not dense.
     precondition(stride == channels || residual == nil)

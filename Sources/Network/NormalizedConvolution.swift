@@ -20,6 +20,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
   private let output: Int?
   /// How it is stored.
   private let precision: Precision
+  /// Whether the last forward pass added one.
+  private var hasResidual = false
   // What forward keeps for backward, by channel.
   private let mean: FloatBuffer
   private let inverseDeviation: FloatBuffer
@@ -46,7 +48,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     shift = parameters.affine.claimVector("\(name).bias", count: channels)
     runningMean = parameters.statistics.claimVector("\(name).running_mean", count: channels)
     runningVariance = parameters.statistics.claimVector("\(name).running_var", count: channels)
-    // As rounding the factors of products would leave it.
+    // What products round their factors to; here what is normalised, and added as a residual, is rounded as well.
     precision = channels % 2 == 0 ? step.engine.precision : .fp32
     let count = precision.words(step.capacity * shape.outputCount)
     output = precision == .fp32 && Self.isSoonComputed(shape) ? nil : step.memory.claimOutput(count, weightsAt: weights)
@@ -90,6 +92,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     stride: Int
   ) throws {
     let (channels, size, pixels, z) = (channels, shape.outputCount, shape.outputPixels, z)
+    hasResidual = residual != nil
     try convolve(x)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       rd_channel_moments(
@@ -156,7 +159,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
   /// - Parameters:
   ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
-  ///   - stride: the distance between two pixels of dy in floats.
+  ///   - stride: the distance between two pixels of dy, and of y, in values.
   ///   - y: the output where it was made with a residual and went through ReLU here.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed; it may be dy.
@@ -170,6 +173,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
     let stride = stride ?? channels
     let isRectified = activation == .relu
+    precondition(!isRectified || !hasResidual || y != nil)
     let (z, mean, inverseDeviation) = (z, mean.pointer, inverseDeviation.pointer)
     try recall(x)
     // As the forward pass left them.
@@ -178,10 +182,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
         z + precision.words(images.lowerBound * size), precision.bf16Flag, mean, inverseDeviation,
-        isRectified ? factors : nil,
-        shifts, isRectified ? y?.advanced(by: start).start : nil, y?.precision.bf16Flag ?? 0, stride, dy + start,
-        stride,
-        images.count * pixels, channels, sums, sums + channels)
+        isRectified ? factors : nil, shifts, isRectified ? y?.advanced(by: start).start : nil,
+        y?.precision.bf16Flag ?? 0, stride, dy + start, stride, images.count * pixels, channels, sums, sums + channels)
     }
     try requireFinite(sums, of: .fp32(dy), stride: stride)
 
@@ -204,7 +206,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try step.forImageParts { images in
       let z = z + precision.words(images.lowerBound * size)
       rd_batch_norm_input_gradient(
-        z, precision.bf16Flag, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, images.count * pixels,
+        z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, precision.bf16Flag, images.count * pixels,
         channels)
     }
 

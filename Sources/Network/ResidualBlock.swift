@@ -77,8 +77,10 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
     try last.forward(
       inner, images: images, residual: residual, into: output.pointer, stored: precision,
       stride: last.shape.outputChannels)
-    return FeatureMap(output.pointer, stored: precision)
+    return outputMap
   }
+
+  private var outputMap: FeatureMap { FeatureMap(output.pointer, stored: precision) }
 
   /// A hidden output of the last forward pass.
   private func hiddenOutput(_ index: Int) -> FeatureMap {
@@ -98,7 +100,7 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     let inner = innerGradient.pointer
     // Of the output, and in its place then of the input: by the skip connection, to which the convolutions' part is added.
     let gradient = step.gradient.pointer
-    var (dy, y) = (gradient, FeatureMap?(FeatureMap(output.pointer, stored: precision)))
+    var (dy, y) = (gradient, Optional(outputMap))
     for index in hidden.indices.reversed() {
       try hiddenAgain(index)
       try units[index + 1].backward(dy, through: y, x: hiddenOutput(index), into: inner)

@@ -15,6 +15,12 @@ public struct FeatureMap {
 
   var isBF16: Bool { precision == .bf16 }
 
+  /// Where it begins, for what reads single precision only.
+  package var floats: UnsafePointer<Float> {
+    precondition(precision == .fp32)
+    return start
+  }
+
   /// Whether the first `count` values are finite.
   package func isFinite(count: Int) -> Bool {
     if !isBF16 { return areFinite(start, count: count) }

@@ -29,9 +29,9 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, x: FeatureMap, weights: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
-    precondition(x.precision == .fp32 && stored == .fp32)
+    precondition(stored == .fp32)
     try team.run(images) { image, thread in
-      let (x, y) = (x.start + image * shape.inputCount, y + image * shape.outputCount)
+      let (x, y) = (x.floats + image * shape.inputCount, y + image * shape.outputCount)
       if shape.isTransposed {
         multiplyPixels(PatchMatrix(shape), x, weights, into: y, thread: thread)
       } else {
@@ -64,7 +64,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     adding: Bool, into dx: UnsafeMutablePointer<Float>
   ) throws {
     try team.run(images) { image, thread in
-      let (dy, dx) = (dy.start + image * shape.outputCount, dx + image * shape.inputCount)
+      let (dy, dx) = (dy.floats + image * shape.outputCount, dx + image * shape.inputCount)
       if shape.isTransposed {
         multiplyPatches(PatchMatrix(shape), dy, weights, adding: adding, into: dx, thread: thread)
       } else {
@@ -81,7 +81,7 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
     try partials.weightGradient(shards: shards, blocks: 1, block: { _ in matrix.allWeights }, sum: sum) {
       images, _, thread, output in
       for image in images {
-        let (x, dy) = (x.start + image * shape.inputCount, dy.start + image * shape.outputCount)
+        let (x, dy) = (x.floats + image * shape.inputCount, dy.floats + image * shape.outputCount)
         let patches = patches(of: shape.isTransposed ? dy : x, matrix, thread: thread)
         let pixels = Matrix(start: shape.isTransposed ? x : dy, stride: matrix.columns)
         let (left, right) = shape.isTransposed ? (pixels, patches) : (patches, pixels)

@@ -41,9 +41,9 @@ final class PatchConvolution {
     passes[shape] = pass
     let columns = max(shape.inputChannels, shape.outputChannels)
     // A rank may have fewer images in the last step of an epoch, and then few places.
-    for product in pass.0 + (isTraining ? pass.1 : []) where !product.isPixelwise || isPaired(product.channels) {
+    for product in pass.0 + (isTraining ? pass.1 : []) where !product.isPixelwise || factors(product) == .bf16 {
       let places = min(images * product.rowsPerImage, fewPlaces)
-      gathered.grow(to: places * words(product.depth, paired: isPaired(product.channels)))
+      gathered.grow(to: places * factors(product).words(product.depth))
     }
     for buffer in results { buffer.grow(to: Self.rows * columns) }
     reserveBlocks()
@@ -110,17 +110,11 @@ final class PatchConvolution {
     return pass
   }
 
-  /// Pairs need an even number of channels.
-  private func isPaired(_ channels: Int) -> Bool { precision == .bf16 && channels % 2 == 0 }
-
-  /// Whether patches must be brought into pairs, which stored so they are already.
-  private func needsPairing(_ x: FeatureMap, _ channels: Int) -> Bool { isPaired(channels) && !x.isBF16 }
-
-  /// What a value takes of a float's room where it is not alone in it.
-  private func words(_ count: Int, paired: Bool) -> Int { paired ? count / 2 : count }
+  /// What a product's factors are in: pairs need an even number of channels.
+  private func factors(_ product: PatchProduct) -> Precision { product.channels % 2 == 0 ? precision : .fp32 }
 
   private func packedCount(_ product: PatchProduct) -> Int {
-    words(product.depth, paired: isPaired(product.channels)) * panelColumns(product.columns)
+    factors(product).words(product.depth) * panelColumns(product.columns)
   }
 
   private func packedCount(_ products: [PatchProduct]) -> Int { products.reduce(0) { $0 + packedCount($1) } }
@@ -130,15 +124,15 @@ final class PatchConvolution {
   ) throws {
     var start = packed
     for product in products {
-      let paired = isPaired(product.channels)
-      let (channels, panel) = (product.channels, words(product.depth, paired: paired) * panelWidth)
+      let factors = factors(product)
+      let (channels, panel) = (product.channels, factors.words(product.depth) * panelWidth)
       let wide = parts(of: product.columns, size: panelWidth)
       try team.run(product.taps.count * wide) { item, _ in
         let (tap, first) = (item / wide, item % wide * panelWidth)
         let source = weights + product.taps[tap] + first * product.columnStride
-        let target = start + first / panelWidth * panel + words(tap * channels, paired: paired) * panelWidth
+        let target = start + first / panelWidth * panel + factors.words(tap * channels) * panelWidth
         let columns = min(panelWidth, product.columns - first)
-        if paired {
+        if factors == .bf16 {
           target.withMemoryRebound(to: UInt32.self, capacity: channels / 2 * panelWidth) {
             if product.columnStride == 1 {
               rd_pair_panels(source, 0, product.rowStride, channels, columns, $0, panel)
@@ -158,6 +152,7 @@ final class PatchConvolution {
     _ products: [PatchProduct], images: Int, columns: Int? = nil, x: FeatureMap, packed: UnsafePointer<Float>,
     epilogue: Epilogue? = nil, adding: Bool = false, into y: UnsafeMutablePointer<Float>, stored: Precision = .fp32
   ) throws {
+    precondition(stored == .fp32 || epilogue == nil && !adding)
     var start = packed
     for product in products {
       let rows = images * product.rowsPerImage
@@ -194,13 +189,13 @@ final class PatchConvolution {
   private var fewPlaces: Int { 2 * team.count * Self.rows }
 
   private func gather(_ product: PatchProduct, rows: Int, x: FeatureMap) throws {
-    let needsPairing = needsPairing(x, product.channels)
-    if product.isPixelwise && !needsPairing { return }
+    let isPaired = factors(product) == x.precision
+    if product.isPixelwise && isPaired { return }
     let depth = product.depth
     let chunks = min(rows, 4 * team.count)
     try team.run(chunks) { chunk, thread in
       let places = evenRange(chunk, of: chunks, count: rows)
-      if !needsPairing {
+      if isPaired {
         return gather(product, places, 0..<depth, x: x, into: gathered.pointer + places.lowerBound * x.words(depth))
       }
       let words = depth / 2
@@ -242,67 +237,58 @@ final class PatchConvolution {
     }
   }
 
+  /// Some values of the patches of some places, as a product takes them: where they are, or copied.
+  private func values(
+    _ product: PatchProduct, _ places: Range<Int>, _ values: Range<Int>, x: FeatureMap, isGathered: Bool, thread: Int
+  ) -> (start: UnsafePointer<Float>, stride: Int) {
+    let factors = factors(product)
+    let (depth, count) = (factors.words(product.depth), factors.words(values.count))
+    let offset = places.lowerBound * depth + factors.words(values.lowerBound)
+    if product.isPixelwise && factors == x.precision { return (x.start + offset, depth) }
+    if isGathered { return (UnsafePointer(gathered.pointer) + offset, depth) }
+    if factors == x.precision {
+      gather(product, places, values, x: x, into: patches[thread].pointer)
+      return (UnsafePointer(patches[thread].pointer), count)
+    }
+    pair(product, places, values, x: x, thread: thread, into: pairs[thread].pointer, stride: count)
+    return (UnsafePointer(pairs[thread].pointer), count)
+  }
+
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: FeatureMap, isGathered: Bool,
     packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>,
     stored: Precision
   ) {
-    let paired = isPaired(product.channels)
+    let factors = factors(product)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
-    let panel = words(depth, paired: paired) * panelWidth
+    let panel = factors.words(depth) * panelWidth
     let panels = packed + columns.lowerBound / panelWidth * panel
+    let isInPlace = product.isDense && stored == .fp32
     let (target, stride) =
-      product.isDense && stored == .fp32
+      isInPlace
       ? (y + places.lowerBound * width + columns.lowerBound, width) : (results[thread].pointer, columns.count)
     for first in Swift.stride(from: 0, to: depth, by: Self.stretch) {
       let some = first..<min(first + Self.stretch, depth)
-      let isAdded: Int32 = first > 0 || adding && product.isDense ? 1 : 0
-      if needsPairing(x, product.channels) {
-        var (pairs, pairStride) = (
-          gathered.pointer + places.lowerBound * (depth / 2) + first / 2, depth / 2
-        )
-        if !isGathered {
-          (pairs, pairStride) = (self.pairs[thread].pointer, some.count / 2)
-          pair(product, places, some, x: x, thread: thread, into: pairs, stride: pairStride)
-        }
-        rd_multiply_panels(
-          instructions.code, 1, pairs, pairStride, 1, panels + first / 2 * panelWidth, panel, rows, columns.count,
-          some.count / 2, target, stride, isAdded)
-      } else {
-        let offset = places.lowerBound * x.words(depth) + x.words(first)
-        var (values, valueStride) = (x.start + offset, x.words(depth))
-        if !product.isPixelwise && isGathered {
-          values = UnsafePointer(gathered.pointer) + offset
-        } else if !product.isPixelwise {
-          let patches = patches[thread].pointer
-          gather(product, places, some, x: x, into: patches)
-          (values, valueStride) = (UnsafePointer(patches), x.words(some.count))
-        }
-        rd_multiply_panels(
-          instructions.code, paired ? 1 : 0, values, valueStride, 1, panels + x.words(first) * panelWidth, panel, rows,
-          columns.count, x.words(some.count), target, stride, isAdded)
-      }
+      let (values, valueStride) = values(product, places, some, x: x, isGathered: isGathered, thread: thread)
+      rd_multiply_panels(
+        instructions.code, factors.bf16Flag, values, valueStride, 1, panels + factors.words(first) * panelWidth, panel,
+        rows, columns.count, factors.words(some.count), target, stride, first > 0 || adding && isInPlace ? 1 : 0)
     }
     if stored == .bf16 {
-      // Rounded where they are, a row at a time.
-      let words = columns.count / 2
-      target.withMemoryRebound(to: UInt32.self, capacity: rows * words) {
-        rd_pair_columns(target, stride, rows, columns.count, $0, words)
-      }
-      rd_place_rows(
-        target, words, product.rowsHigh, product.rowsWide, places.lowerBound, rows, 0, y + columns.lowerBound / 2,
-        product.targetHeight, product.targetWidth, width / 2, product.targetStride, product.targetTop,
-        product.targetLeft)
-    } else if product.isDense {
-      epilogue?.finish(target, stride: stride, pixels: places, channels: columns, outputChannels: width)
+      rd_pair_columns(
+        target, stride, rows, columns.count, UnsafeMutableRawPointer(target).assumingMemoryBound(to: UInt32.self),
+        columns.count / 2)
     } else {
       // What is upsampled here has no residual.
-      epilogue?.finish(target, stride: stride, pixels: 0..<rows, channels: columns, outputChannels: width)
+      epilogue?.finish(
+        target, stride: stride, pixels: product.isDense ? places : 0..<rows, channels: columns, outputChannels: width)
+    }
+    if !isInPlace {
       rd_place_rows(
-        target, columns.count, product.rowsHigh, product.rowsWide, places.lowerBound, rows, adding ? 1 : 0,
-        y + columns.lowerBound,
-        product.targetHeight, product.targetWidth, width, product.targetStride, product.targetTop, product.targetLeft)
+        target, stored.words(columns.count), product.rowsHigh, product.rowsWide, places.lowerBound, rows,
+        adding ? 1 : 0, y + stored.words(columns.lowerBound), product.targetHeight, product.targetWidth,
+        stored.words(width), product.targetStride, product.targetTop, product.targetLeft)
     }
   }
 
@@ -446,7 +432,7 @@ final class PatchConvolution {
 
   /// Some columns of the pixels of a map.
   private func values(of x: FeatureMap, _ map: ConvolutionShape.Map, pixels: Range<Int>, columns: Range<Int>)
-    -> (start: FeatureMap, stride: Int)
+    -> (map: FeatureMap, stride: Int)
   {
     (x.advanced(by: pixels.lowerBound * map.channels + columns.lowerBound), map.channels)
   }
@@ -455,7 +441,7 @@ final class PatchConvolution {
   private func values(
     of x: FeatureMap, _ map: ConvolutionShape.Map, _ shape: ConvolutionShape, windows: Range<Int>,
     columns: Range<Int>, into patches: UnsafeMutablePointer<Float>
-  ) -> (start: FeatureMap, stride: Int) {
+  ) -> (map: FeatureMap, stride: Int) {
     if shape.kernel == 1 && shape.stride == 1 { return values(of: x, map, pixels: windows, columns: columns) }
     let places = shape.isTransposed ? shape.input : shape.output
     rd_patches(

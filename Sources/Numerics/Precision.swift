@@ -8,5 +8,8 @@ public enum Precision: String, CaseIterable, Sendable {
   package var bf16Flag: Int32 { self == .bf16 ? 1 : 0 }
 
   /// Floats' places that `count` values take in memory, an even number of them.
-  public func words(_ count: Int) -> Int { self == .bf16 ? count / 2 : count }
+  public func words(_ count: Int) -> Int {
+    assert(self == .fp32 || count % 2 == 0)
+    return self == .bf16 ? count / 2 : count
+  }
 }

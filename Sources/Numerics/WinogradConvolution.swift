@@ -256,6 +256,7 @@ final class WinogradConvolution {
       outputs: Int? = nil, isPaired: Bool, isGradient: Bool = false, isAdded: Bool = false,
       epilogue: Epilogue? = nil, stored: Precision = .fp32
     ) {
+      precondition(stored == .fp32 || epilogue == nil && !isAdded)
       self.source = source
       self.target = target
       output = outputs ?? target.channels

@@ -54,8 +54,8 @@ private final class Layer {
     scratch = (0..<engine.team.count).map { _ in FloatBuffer(room) }
     (x, dx) = (randomBuffer(batch * shape.inputCount), FloatBuffer(batch * shape.inputCount))
     (y, dy) = (FloatBuffer(batch * shape.outputCount), randomBuffer(batch * shape.outputCount))
-    // Most convolutions in a step read hidden outputs, and all of them gradients, that are stored so.
-    stored = min(shape.inputChannels, shape.outputChannels) > 3 ? engine.precision : .fp32
+    // As most of the maps that a student's convolutions read and write.
+    stored = shape.inputChannels % 2 == 0 ? engine.precision : .fp32
     if stored == .bf16 { for buffer in [x, dy] { buffer.doubleUpperHalves() } }
     (weights, gradient) = (randomBuffer(shape.weightCount), FloatBuffer(shape.weightCount))
     engine.reserve(shape, images: batch, shards: shards)

@@ -166,6 +166,21 @@ import Testing
     }
   }
 
+  /// Columns become pairs where they are.
+  @Test(arguments: [2, 14, 16, 30, 100])
+  func pairsOfColumnsInPlace(columns: Int) {
+    let rows = 5
+    let values = randomNumbers(rows * columns, seed: 1)
+    var expected = [UInt32](repeating: Self.gap, count: rows * columns / 2)
+    rd_pair_columns(values, columns, rows, columns, &expected, columns / 2)
+    let memory = UnsafeMutablePointer<Float>.allocate(capacity: values.count)
+    defer { memory.deallocate() }
+    memory.update(from: values, count: values.count)
+    let pairs = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: UInt32.self)
+    rd_pair_columns(memory, columns, rows, columns, pairs, columns / 2)
+    #expect(Array(UnsafeBufferPointer(start: pairs, count: expected.count)) == expected)
+  }
+
   @Test func transposition() {
     for rows in Self.rows {
       for columns in Self.columns {

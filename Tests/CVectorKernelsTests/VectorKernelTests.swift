@@ -115,8 +115,8 @@ import Testing
     #expect(gradients.allSatisfy { $0 == gradients[0] } && allSums.allSatisfy { $0 == allSums[0] })
 
     var exact = [Float](repeating: .nan, count: count)
-    rd_batch_norm_input_gradient(StoredMap(x).start, 0, original, channels, a, b, c, &exact, Self.rows, channels)
-    rd_batch_norm_input_gradient(map.start, 1, original, channels, a, b, c, map.start, Self.rows, channels)
+    rd_batch_norm_input_gradient(x, original, channels, a, b, c, &exact, 0, Self.rows, channels)
+    rd_batch_norm_input_gradient(map.start, original, channels, a, b, c, map.start, 1, Self.rows, channels)
     #expect(map.halves(count) == exact.map(StoredMap.half))
   }
 
@@ -132,25 +132,31 @@ import Testing
   }
 
   /// Without the output, what ReLU let through is seen by the normalised input.
-  @Test func gradientPassesWhereTheAffineMapIsPositive() {
+  @Test(arguments: [false, true])
+  func gradientPassesWhereTheAffineMapIsPositive(isBF16: Bool) {
     let (channels, stride) = (19, 23)
-    let x = randomNumbers(Self.rows * channels, seed: 1)
+    let values = randomNumbers(Self.rows * channels, seed: 1)
+    let x = isBF16 ? StoredMap(halvesOf: values) : StoredMap(values)
     let (scale, shift) = (randomNumbers(channels, seed: 2), randomNumbers(channels, seed: 3))
-    var y = [Float](repeating: 0, count: Self.rows * stride)
-    rd_affine(x, 0, scale, shift, nil, 0, 1, &y, 0, stride, Self.rows, channels)
-    func sums(through y: UnsafePointer<Float>?) -> ([Float], [Double]) {
+    var (y, halves) = (
+      [Float](repeating: 0, count: Self.rows * stride), [UInt16](repeating: 0, count: Self.rows * stride)
+    )
+    rd_affine(x.start, x.isBF16, scale, shift, nil, 0, 1, &y, 0, stride, Self.rows, channels)
+    if isBF16 { rd_affine(x.start, 1, scale, shift, nil, 0, 1, &halves, 1, stride, Self.rows, channels) }
+    #expect(y.contains(0) && y.contains { $0 > 0 })
+    func sums(through y: UnsafeRawPointer?, yIsBF16: Int32 = 0) -> ([Float], [Double]) {
       var dy = randomNumbers(Self.rows * stride, seed: 4)
       var sums = [Double](repeating: 0, count: 2 * channels)
       sums.withUnsafeMutableBufferPointer {
         rd_batch_norm_gradient_sums(
-          x, 0, shift, scale, scale, shift, y, 0, stride, &dy, stride, Self.rows, channels, $0.baseAddress,
-          $0.baseAddress! + channels)
+          x.start, x.isBF16, shift, scale, scale, shift, y, yIsBF16, stride, &dy, stride, Self.rows, channels,
+          $0.baseAddress, $0.baseAddress! + channels)
       }
       return (dy, sums)
     }
-    let expected = y.withUnsafeBufferPointer { sums(through: $0.baseAddress) }
-    #expect(y.contains(0) && y.contains { $0 > 0 })
-    #expect(sums(through: nil) == expected)
+    let own = sums(through: nil)
+    #expect(y.withUnsafeBytes { sums(through: $0.baseAddress) } == own)
+    if isBF16 { #expect(halves.withUnsafeBytes { sums(through: $0.baseAddress, yIsBF16: 1) } == own) }
   }
 
   @Test(arguments: [true, false])
@@ -173,11 +179,11 @@ import Testing
       randomNumbers(channels, seed: 6), randomNumbers(channels, seed: 7), randomNumbers(channels, seed: 8)
     )
     var dx = [Float](repeating: .nan, count: Self.rows * channels)
-    rd_batch_norm_input_gradient(x, 0, dy, stride, a, b, c, &dx, Self.rows, channels)
+    rd_batch_norm_input_gradient(x, dy, stride, a, b, c, &dx, 0, Self.rows, channels)
     // In place it makes the same bits.
     var inPlace = x
     inPlace.withUnsafeMutableBufferPointer {
-      rd_batch_norm_input_gradient($0.baseAddress, 0, dy, stride, a, b, c, $0.baseAddress, Self.rows, channels)
+      rd_batch_norm_input_gradient($0.baseAddress, dy, stride, a, b, c, $0.baseAddress, 0, Self.rows, channels)
     }
     #expect(inPlace == dx)
     for channel in 0..<channels {

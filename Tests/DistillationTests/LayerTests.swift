@@ -1,7 +1,7 @@
 import CVectorKernels
 import Collectives
 import Foundation
-import Network
+@testable import Network
 import Numerics
 import TestSupport
 import Testing
@@ -58,7 +58,23 @@ import Testing
     }
   }
 
-  private func compare(_ layer: Layer, _ variant: Variant, engine: any ConvolutionEngine, shards: Int) throws {
+  /// In bf16 numbers are off by some roundings, and single gradients as a whole where they are on the other side of a ReLU.
+  @Test(arguments: [1, 2])
+  func normalizedConvolutionInBF16(shards: Int) throws {
+    for layer in try fixture("layers", in: .module, as: File.self).layers {
+      for variant in layer.variants {
+        try EngineKind.vectorInBF16.with(threads: 2) {
+          try compare(layer, variant, engine: $0, shards: shards, error: typicalError, tolerance: 0x1p-4)
+        }
+      }
+    }
+  }
+
+  /// - Parameter error: of a tensor's numbers, relative to those expected.
+  private func compare(
+    _ layer: Layer, _ variant: Variant, engine: any ConvolutionEngine, shards: Int,
+    error: (_ values: [Float], _ expected: [Double]) -> Double = largestError, tolerance: Double = 1e-5
+  ) throws {
     let shape =
       layer.transposed
       ? ConvolutionShape(
@@ -97,6 +113,19 @@ import Testing
     try unit.forward(
       .fp32(x.pointer), images: layer.batch, residual: residual.map { .fp32($0.pointer) },
       into: y.pointer, stored: .fp32, stride: layer.outputs)
+    let again = FloatBuffer(y.count)
+    try unit.forwardAgain(
+      .fp32(x.pointer), residual: residual.map { .fp32($0.pointer) }, into: again.pointer, stored: .fp32)
+    #expect(again.values == y.values, "\(layer.name): not the same again")
+    if unit.hiddenPrecision == .bf16 {
+      let hidden = FloatBuffer(y.count / 2)
+      try unit.forwardAgain(
+        .fp32(x.pointer), residual: residual.map { .fp32($0.pointer) }, into: hidden.pointer, stored: .bf16)
+      let numbers = hidden.values.flatMap {
+        [Float(bitPattern: $0.bitPattern << 16), Float(bitPattern: $0.bitPattern & 0xFFFF_0000)]
+      }
+      #expect(numbers == y.values.map(bf16), "\(layer.name): not the same, rounded")
+    }
     try unit.backward(
       dy.pointer, through: residual.map { _ in .fp32(y.pointer) }, x: .fp32(x.pointer), into: dx.pointer)
 
@@ -113,9 +142,9 @@ import Testing
     // The gradient behind ReLU is that of the residual.
     if let expected = variant.residualGradientF8 { results.append(("residual's gradient", dy.values, expected)) }
     for (what, values, expected) in results {
-      let error = largestError(values, expected.numbers())
-      Measured.note("layer, \(what)", error)
-      #expect(error < 1e-5, "\(layer.name), residual \(variant.residual), ReLU \(variant.relu): \(what)")
+      let error = error(values, expected.numbers())
+      Measured.note("layer, \(engine.precision), \(what)", error)
+      #expect(error < tolerance, "\(layer.name), residual \(variant.residual), ReLU \(variant.relu): \(what)")
     }
   }
 
@@ -185,6 +214,13 @@ import Testing
 }
 
 /// The largest error, relative to the largest magnitude of what is expected.
+/// The root of the mean square, likewise.
+private func typicalError(_ values: [Float], _ expected: [Double]) -> Double {
+  guard values.count == expected.count else { return .infinity }
+  let squares = zip(values, expected).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
+  return (squares / expected.reduce(0) { $0 + $1 * $1 }).squareRoot()
+}
+
 private func largestError(_ values: [Float], _ expected: [Double]) -> Double {
   guard values.count == expected.count else { return .infinity }
   let errors = zip(values, expected).map { abs(Double($0) - $1) }

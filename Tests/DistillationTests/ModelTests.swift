@@ -59,6 +59,43 @@ import Testing
     }
   }
 
+  /// In bf16, where features and students of the smallest network are near: loss, and the gradients of all layers together.
+  @Test func bf16IsNearPyTorch() throws {
+    let cases = try fixture("models", in: .module, as: [Case].self).filter { $0.backbone == .resNet18 }
+    #expect(cases.count >= 2)
+    for example in cases {
+      let network = try NetworkExample(example.model, seed: example.seed, batch: example.batch)
+      let features = try EngineKind.vector.with(threads: 2) { try network.features(example.images, engine: $0) }
+      try EngineKind.vectorInBF16.with(threads: 2) { engine in
+        let (student, _) = try network.student(engine: engine, shards: 2, over: LocalCommunicator())
+        let step = student.step
+        step.begin(imagesPerShard: counts(example.batch, shards: 2), batch: example.batch)
+        let loss = try student.lossAndGradients(features.features)
+        let lossError = abs(loss / example.trainLoss - 1)
+        Measured.note("\(example.name), bf16, loss", lossError)
+        #expect(lossError < 0.02, "\(example.name)")
+
+        let gradients = LazyTensors(
+          step.parameters.weights.tensors(step.parameters.weightGradients)
+            + step.parameters.affine.tensors(step.parameters.affineGradients.pointer), source: "gradients")
+        // What differs in the samples of a tensor, as a share of all that they are.
+        var (differences, squares) = (0.0, 0.0)
+        for summary in example.gradients {
+          let values = try #require(gradients.tensor(summary.name)).values()
+          for (index, expected) in zip(summary.indices.numbers(Int32.self), summary.f8.numbers(Double.self)) {
+            differences +=
+              (Double(values[Int(index)]) - expected) * (Double(values[Int(index)]) - expected)
+              / (summary.max * summary.max)
+            squares += expected * expected / (summary.max * summary.max)
+          }
+        }
+        let error = (differences / squares).squareRoot()
+        Measured.note("\(example.name), bf16, gradients", error)
+        #expect(error < 0.2, "\(example.name)")
+      }
+    }
+  }
+
   private func compare(
     _ example: Case, _ network: NetworkExample, _ kind: EngineKind, shards: Int, engine: any ConvolutionEngine
   ) throws {

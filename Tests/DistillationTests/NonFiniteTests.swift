@@ -28,13 +28,15 @@ import Training
   /// Makes steps on some ranks, each from the same state, of which one is tampered with before its forward pass or after its backward pass.
   /// Each rank has two images.
   /// - Returns: for each step what the ranks found.
-  private static func steps(ranks: Int, of broken: Int, _ tamperings: [Tampering]) throws -> [[Finding]] {
+  private static func steps(
+    ranks: Int, of broken: Int, precision: Precision = .fp32, _ tamperings: [Tampering]
+  ) throws -> [[Finding]] {
     let found = try LocalCommunicator.run(size: ranks) { communicator in
       let tree = try ShardTree(shards: ranks, ranks: ranks)
       let team = ThreadTeam(count: 1)
       defer { team.finish() }
       let step = TrainingStep(
-        engine: VectorEngine(team: team, precision: .fp32), tree: tree, communicator: communicator, capacity: 2)
+        engine: VectorEngine(team: team, precision: precision), tree: tree, communicator: communicator, capacity: 2)
       let student = Student(architecture, step: step)
       try student.initialize(seed: 1)
       let adam = Adam(
@@ -76,7 +78,8 @@ import Training
     #expect(findings.allSatisfy { $0.place.isEmpty && !$0.isUnchanged })
   }
 
-  @Test func inAnyLayerOnAnyRank() throws {
+  @Test(arguments: Precision.allCases)
+  func inAnyLayerOnAnyRank(precision: Precision) throws {
     let units = Self.architecture.studentUnits
     let chosen = Thoroughness.isFull ? Array(units) : stride(from: 0, to: units.count, by: 6).map { units[$0] }
     let values = [Float.nan, .infinity, -.infinity]
@@ -86,7 +89,7 @@ import Training
       for broken in 0..<ranks {
         places += chosen.count
         let steps = try Self.steps(
-          ranks: ranks, of: broken,
+          ranks: ranks, of: broken, precision: precision,
           cases.map { unit, value in
             Tampering(before: { parameters, _ in
               for entry in parameters.weights.entries where entry.name == "\(unit.convolution).weight" {

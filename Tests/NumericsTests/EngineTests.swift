@@ -83,6 +83,11 @@ import Testing
           if pass == .forward && shape.outputChannels % 2 == 0 { expected = expected.map(bf16) }
           let isSame = sameBits(try example.run(pass, on: engine, shards: shards, stored: .bf16), expected)
           #expect(isSame, "\(instructions), \(pass)")
+          if pass == .forward {
+            let mixed = try example.run(pass, on: engine, shards: shards, outputStored: .bf16)
+            let isSame = sameBits(mixed, expected)
+            #expect(isSame, "\(instructions), only y")
+          }
         }
       }
     }

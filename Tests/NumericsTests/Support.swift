@@ -87,9 +87,10 @@ struct Example: CustomStringConvertible {
   /// - Parameter channels: of the input gradient; all without.
   /// - Parameter start: what the input gradient is added to, where it is.
   /// - Parameter stored: how x, y and dy are, of those whose channels are even.
+  /// - Parameter outputStored: how y is, if not as the others.
   func run(
     _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil,
-    channels: Int? = nil, addedTo start: [Float]? = nil, stored: Precision = .fp32
+    channels: Int? = nil, addedTo start: [Float]? = nil, stored: Precision = .fp32, outputStored: Precision? = nil
   ) throws -> [Float] {
     func input(_ values: [Float], channels: Int, images: Range<Int>) -> (FloatBuffer, Precision) {
       let count = values.count / self.images
@@ -119,12 +120,13 @@ struct Example: CustomStringConvertible {
     let (dyBuffer, dyStored) = input(dy, channels: shape.outputChannels, images: range)
     let x = FeatureMap(xBuffer.pointer, stored: xStored)
     let dy = FeatureMap(dyBuffer.pointer, stored: dyStored)
+    let yStored = shape.outputChannels % 2 == 1 ? .fp32 : outputStored ?? stored
     try weights.withUnsafeBufferPointer { weights in
       try result.withUnsafeMutableBufferPointer { result in
         let (weights, result) = (weights.baseAddress!, result.baseAddress!)
         switch pass {
         case .forward:
-          try engine.forward(shape, images: range.count, x: x, weights: weights, into: result, stored: dy.precision)
+          try engine.forward(shape, images: range.count, x: x, weights: weights, into: result, stored: yStored)
         case .inputGradient:
           try engine.inputGradient(
             shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
@@ -149,7 +151,7 @@ struct Example: CustomStringConvertible {
     }
     precondition(result.suffix(margin).allSatisfy { $0 == 7 }, "\(self), \(pass): wrote beyond the end")
     result.removeLast(margin)
-    if pass == .forward && dy.precision == .bf16 {
+    if pass == .forward && yStored == .bf16 {
       precondition(result.suffix(count / 2).allSatisfy(\.isNaN), "wrote more than half")
       return result.prefix(count / 2).flatMap {
         [Float(bitPattern: $0.bitPattern << 16), Float(bitPattern: $0.bitPattern & 0xFFFF_0000)]

@@ -14,7 +14,7 @@ static inline void rd_pause(void) {
 #endif
 }
 
-// Feature maps here are floats or bf16, as a flag says.
+// Where a flag is beside a feature map, it is in floats or in bf16. Gradients on their way down, dy, are floats.
 
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const void *x, int is_bf16, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
@@ -36,14 +36,14 @@ void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t c
                   ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
 // First half of batch normalisation's backward pass. Where the output went through ReLU, dy is set to 0 in place where it is 0: by the output y, or
-// if that is NULL, and scale is not, by x * scale + shift. Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
+// if that is NULL, and scale is not, by x * scale + shift. With x of floats y is too. Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
 void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
                                  const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
                                  ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
 
-// Second half: dx = dy * a + x * b + c by channel. dx is stored as x is, and may be it.
-void rd_batch_norm_input_gradient(const void *x, int is_bf16, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b,
-                                  const float *c, void *dx, ptrdiff_t rows, ptrdiff_t channels);
+// Second half: dx = dy * a + x * b + c by channel. x and dx are floats or bf16, both alike; dx may be x.
+void rd_batch_norm_input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
+                                  void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels);
 
 // y = a + b; y may be either.
 void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
@@ -70,7 +70,8 @@ void rd_adam(float *parameter, float *first_moment, float *second_moment, const 
 
 // Of the patch matrix of a convolution the rows first ..< first + rows, over images, output rows and output columns in that order, and of these the
 // columns first_column ..< first_column + columns. A patch is lines of window_width x channels floats, zero where it leaves the image;
-// that of output place (i, j) begins at the image's row i * stride + top and column j * stride + left.
+// that of output place (i, j) begins at the image's row i * stride + top and column j * stride + left. Two channels of bf16 may take
+// the place of a float, here and below where nothing is added.
 void rd_patches(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, ptrdiff_t window_width, ptrdiff_t stride,
                 ptrdiff_t top, ptrdiff_t left, ptrdiff_t rows_high, ptrdiff_t rows_wide, ptrdiff_t first, ptrdiff_t rows,
                 ptrdiff_t first_column, ptrdiff_t columns, float *patches);
@@ -116,6 +117,7 @@ void rd_pair_turned_panels(const float *b, ptrdiff_t column_stride, ptrdiff_t ro
 
 // Rounds to bf16 and joins what lies under each other in two rows, or side by side in two columns; zero joins an odd one out.
 void rd_pair_rows(const void *x, int is_bf16, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
+// pairs may be x, where the former's rows are no further apart.
 void rd_pair_columns(const float *x, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *pairs, ptrdiff_t pair_stride);
 
 // out[c][r] = in[r][c]
@@ -139,9 +141,8 @@ void rd_winograd_weights(int stride, int pairing, const float *weights, ptrdiff_
 void rd_winograd_input(int stride, int pairing, const void *x, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                        ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                        ptrdiff_t row_stride, ptrdiff_t panel_stride);
-// Some channels of the outputs of tiles from their planes, row by row, or those added to y. Where bias is not NULL, it is added, and residual unless NULL, which lies as y
-// does, and the activation follows. Where y is bf16, nothing is added to it
-// and nothing follows.
+// Some channels of the outputs of tiles from their planes, row by row, or those added to y. Where bias is not NULL, it is added, and residual unless
+// NULL, which lies as y does, and the activation follows. Where y is bf16, nothing is added and nothing follows.
 void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
                         ptrdiff_t tiles, const float *bias, const float *residual, int activation, int adding, void *y, int is_bf16);
