@@ -73,7 +73,7 @@ import Testing
         let loss = try student.lossAndGradients(features.features)
         let lossError = abs(loss / example.trainLoss - 1)
         Measured.note("\(example.name), bf16, loss", lossError)
-        #expect(lossError < 0.02, "\(example.name)")
+        #expect(lossError < 5e-4, "\(example.name)")
 
         let gradients = LazyTensors(
           step.parameters.weights.tensors(step.parameters.weightGradients)
@@ -91,7 +91,7 @@ import Testing
         }
         let error = (differences / squares).squareRoot()
         Measured.note("\(example.name), bf16, gradients", error)
-        #expect(error < 0.2, "\(example.name)")
+        #expect(error < 0.1, "\(example.name)")
       }
     }
   }
