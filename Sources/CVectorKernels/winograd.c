@@ -370,7 +370,8 @@ void rd_winograd_output(int stride, const float *planes, ptrdiff_t plane, ptrdif
 }
 
 DISPATCHED
-void rd_winograd_output_adjoint(int stride, int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
+void rd_winograd_output_adjoint(int stride, int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width,
+                                ptrdiff_t pixel_stride, ptrdiff_t channels,
                                 ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                                 ptrdiff_t row_stride, ptrdiff_t panel_stride) {
   if (stride == 1)

@@ -36,7 +36,8 @@ void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t c
                   ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
 // First half of batch normalisation's backward pass. Where the output went through ReLU, dy is set to 0 in place where it is 0: by the output y, or
-// if that is NULL, and scale is not, by x * scale + shift. With x of floats y is too. Adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
+// if that is NULL, and scale is not, by x * scale + shift. With x of floats y is too. Adds to each channel the sums over the rows of dy and of
+// dy * (x - mean) * inverse_deviation.
 void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
                                  const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
                                  ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
