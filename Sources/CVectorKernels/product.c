@@ -8,6 +8,27 @@
 #define INLINE static inline __attribute__((always_inline))
 enum { PANEL = RD_PANEL };
 
+// Asks for some lines of an area, and moves on to what follows them.
+static void fetch_lines(rd_area *area, ptrdiff_t lines) {
+  enum { LINE = 64 };
+  for (; lines > 0 && area->runs > 0; lines--) {
+    __builtin_prefetch(area->next, 0, 2);
+    area->next += LINE;
+    area->left -= LINE;
+    if (area->left > 0) continue;
+    area->runs--;
+    area->next += area->left + area->stride - area->bytes;
+    area->left = area->bytes;
+  }
+}
+
+// With a tile of a product, so much that memory keeps up.
+INLINE void fetch(rd_ahead *ahead, ptrdiff_t depth) {
+  if (!ahead) return;
+  fetch_lines(&ahead->first, depth / 4);
+  fetch_lines(&ahead->second, depth / 4);
+}
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -58,7 +79,7 @@ int rd_best_instructions(void) {
 }
 
 typedef void panel_product(ptrdiff_t rows, ptrdiff_t depth, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *b, float *c,
-                           ptrdiff_t c_stride, int adding);
+                           ptrdiff_t c_stride, int adding, rd_ahead *ahead);
 
 static panel_product *product_for(int instructions, int paired) {
 #if defined(__x86_64__)
@@ -80,7 +101,8 @@ enum { STRETCH = 512 };
 
 // Floats and pairs of bf16 have the same size.
 void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
-                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding) {
+                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding,
+                        rd_ahead *ahead) {
 #if defined(__x86_64__) && defined(__linux__)
   if (instructions == RD_AMX && paired) {
     rd_multiply_panels_amx(a, row_stride, depth_stride, panels, panel_stride, rows, columns, depth, c, c_stride, adding);
@@ -94,7 +116,7 @@ void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t r
       const char *left = (const char *)a + 4 * k * depth_stride, *right = (const char *)panels + 4 * (column / PANEL * panel_stride + k * PANEL);
       ptrdiff_t width = columns - column;
       if (width >= PANEL) {
-        product(rows, stretch, left, row_stride, depth_stride, right, c + column, c_stride, adding || k > 0);
+        product(rows, stretch, left, row_stride, depth_stride, right, c + column, c_stride, adding || k > 0, ahead);
         continue;
       }
       // The last panel is wider than what is left of c.
@@ -104,7 +126,7 @@ void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t r
         float *target = c + first * c_stride + column;
         if (adding || k > 0)
           for (ptrdiff_t i = 0; i < count; i++) memcpy(part + i * PANEL, target + i * c_stride, sizeof(float) * width);
-        product(count, stretch, left + 4 * first * row_stride, row_stride, depth_stride, right, part, PANEL, 1);
+        product(count, stretch, left + 4 * first * row_stride, row_stride, depth_stride, right, part, PANEL, 1, ahead);
         for (ptrdiff_t i = 0; i < count; i++) memcpy(target + i * c_stride, part + i * PANEL, sizeof(float) * width);
       }
     }

@@ -71,10 +71,14 @@ INLINE void NAME(tile)(int rows, int paired, ptrdiff_t depth, const void *a, ptr
 
 // All rows of one panel. One of a's strides is 1.
 INLINE void NAME(rows)(int paired, ptrdiff_t rows, ptrdiff_t depth, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *b,
-                       float *c, ptrdiff_t c_stride, int adding) {
+                       float *c, ptrdiff_t c_stride, int adding, rd_ahead *ahead) {
   ptrdiff_t tiles = (rows + ROWS - 1) / ROWS;
   for (ptrdiff_t tile = 0; tile < tiles; tile++) {
     ptrdiff_t first = rows * tile / tiles, count = rows * (tile + 1) / tiles - first;
+    fetch(ahead, depth);
+    // The next tile's sums, which memory may have to give first.
+    for (ptrdiff_t i = first + count; i < first + 2 * count; i++)
+      for (int column = 0; column < PANEL; column += 16) __builtin_prefetch(c + i * c_stride + column, 1, 3);
     for (int column = 0; column < PANEL; column += 2 * LANES) {
       const void *ta = (const char *)a + 4 * first * row_stride, *tb = (const char *)b + 4 * column;
       float *tc = c + first * c_stride + column;
@@ -93,13 +97,13 @@ INLINE void NAME(rows)(int paired, ptrdiff_t rows, ptrdiff_t depth, const void *
 }
 
 static void NAME(panel)(ptrdiff_t rows, ptrdiff_t depth, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *b, float *c,
-                        ptrdiff_t c_stride, int adding) {
-  NAME(rows)(0, rows, depth, a, row_stride, depth_stride, b, c, c_stride, adding);
+                        ptrdiff_t c_stride, int adding, rd_ahead *ahead) {
+  NAME(rows)(0, rows, depth, a, row_stride, depth_stride, b, c, c_stride, adding, ahead);
 }
 
 static void NAME(paired_panel)(ptrdiff_t rows, ptrdiff_t depth, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *b, float *c,
-                               ptrdiff_t c_stride, int adding) {
-  NAME(rows)(1, rows, depth, a, row_stride, depth_stride, b, c, c_stride, adding);
+                               ptrdiff_t c_stride, int adding, rd_ahead *ahead) {
+  NAME(rows)(1, rows, depth, a, row_stride, depth_stride, b, c, c_stride, adding, ahead);
 }
 
 #undef NAME

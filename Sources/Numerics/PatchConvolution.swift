@@ -165,14 +165,24 @@ final class PatchConvolution {
           multiply(
             product, places: evenRange(item % blocks, of: blocks, count: rows),
             columns: panelRange(item / blocks, of: wide, columns: columns), x: x, isGathered: true,
-            packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y,
+            packed: start, epilogue: epilogue, adding: adding, ahead: rd_ahead(), thread: thread, into: y,
             stored: stored)
         }
       } else {
         try team.run(blocks) { block, thread in
+          let places = evenRange(block, of: blocks, count: rows)
+          // The threads take turns.
+          let next = block + team.count
+          let ahead = rd_ahead(
+            next < blocks
+              ? rd_area(
+                x,
+                pixels: product.source.pixels(
+                  under: evenRange(next, of: blocks, count: rows), of: product.rowsPerImage), of: product.channels)
+              : nil)
           multiply(
-            product, places: evenRange(block, of: blocks, count: rows), columns: 0..<columns, x: x,
-            isGathered: false, packed: start, epilogue: epilogue, adding: adding, thread: thread, into: y,
+            product, places: places, columns: 0..<columns, x: x,
+            isGathered: false, packed: start, epilogue: epilogue, adding: adding, ahead: ahead, thread: thread, into: y,
             stored: stored)
         }
       }
@@ -257,9 +267,10 @@ final class PatchConvolution {
   /// Some places and columns of a product.
   private func multiply(
     _ product: PatchProduct, places: Range<Int>, columns: Range<Int>, x: FeatureMap, isGathered: Bool,
-    packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, thread: Int, into y: UnsafeMutablePointer<Float>,
-    stored: Precision
+    packed: UnsafePointer<Float>, epilogue: Epilogue?, adding: Bool, ahead: rd_ahead, thread: Int,
+    into y: UnsafeMutablePointer<Float>, stored: Precision
   ) {
+    var ahead = ahead
     let factors = factors(product)
     let (rows, depth, width) = (places.count, product.depth, product.columns)
     let panel = factors.words(depth) * panelWidth
@@ -273,18 +284,23 @@ final class PatchConvolution {
       let (values, valueStride) = values(product, places, some, x: x, isGathered: isGathered, thread: thread)
       rd_multiply_panels(
         instructions.code, factors.bf16Flag, values, valueStride, 1, panels + factors.words(first) * panelWidth, panel,
-        rows, columns.count, factors.words(some.count), target, stride, first > 0 || adding && isInPlace ? 1 : 0)
+        rows, columns.count, factors.words(some.count), target, stride, first > 0 || adding && isInPlace ? 1 : 0,
+        &ahead)
     }
     if stored == .bf16 {
-      rd_pair_columns(
-        target, stride, rows, columns.count, UnsafeMutableRawPointer(target).assumingMemoryBound(to: UInt32.self),
-        columns.count / 2)
+      // To where they go, or in place.
+      let (halves, halvesStride) =
+        product.isDense
+        ? (y + (places.lowerBound * width + columns.lowerBound) / 2, width / 2) : (target, columns.count / 2)
+      halves.withMemoryRebound(to: UInt32.self, capacity: columns.count / 2) {
+        rd_pair_columns(target, stride, rows, columns.count, $0, halvesStride)
+      }
     } else {
       // What is upsampled here has no residual.
       epilogue?.finish(
         target, stride: stride, pixels: product.isDense ? places : 0..<rows, channels: columns, outputChannels: width)
     }
-    if !isInPlace {
+    if !product.isDense {
       rd_place_rows(
         target, stored.words(columns.count), product.rowsHigh, product.rowsWide, places.lowerBound, rows,
         adding ? 1 : 0, y + stored.words(columns.lowerBound), product.targetHeight, product.targetWidth,
@@ -363,8 +379,9 @@ final class PatchConvolution {
       let pixels = images.lowerBound * gradient.pixels..<images.upperBound * gradient.pixels
       for first in stride(from: pixels.lowerBound, to: pixels.upperBound, by: Self.gradientDepth) {
         let some = first..<min(first + Self.gradientDepth, pixels.upperBound)
+        let next = some.upperBound..<min(some.upperBound + Self.gradientDepth, pixels.upperBound)
         addProduct(
-          gradient, pixels: some, rows: rows, columns: columns, x: x, dy: dy, thread: thread, into: output,
+          gradient, pixels: some, next: next, rows: rows, columns: columns, x: x, dy: dy, thread: thread, into: output,
           adding: first > pixels.lowerBound)
       }
     }
@@ -389,7 +406,7 @@ final class PatchConvolution {
   }
 
   private func addProduct(
-    _ gradient: Gradient, pixels: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: FeatureMap,
+    _ gradient: Gradient, pixels: Range<Int>, next: Range<Int>, rows: Range<Int>, columns: Range<Int>, x: FeatureMap,
     dy: FeatureMap, thread: Int, into output: UnsafeMutablePointer<Float>, adding: Bool
   ) {
     let shape = gradient.shape
@@ -425,9 +442,14 @@ final class PatchConvolution {
       }
       (left, leftStride) = (UnsafePointer(pairs), rows.count)
     }
+    // Where pixels are used as they lie in memory.
+    let isPixelwise = shape.kernel == 1 && shape.stride == 1
+    var ahead = rd_ahead(
+      isPixelwise || shape.isTransposed ? rd_area(x, pixels: next, of: shape.inputChannels, channels: rows) : nil,
+      isPixelwise || !shape.isTransposed ? rd_area(dy, pixels: next, of: shape.outputChannels, channels: columns) : nil)
     rd_multiply_panels(
       instructions.code, paired ? 1 : 0, left, 1, leftStride, panels, words * panelWidth, rows.count, columns.count,
-      words, output, columns.count, adding ? 1 : 0)
+      words, output, columns.count, adding ? 1 : 0, &ahead)
   }
 
   /// Some columns of the pixels of a map.

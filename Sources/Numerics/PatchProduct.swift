@@ -33,6 +33,7 @@ struct PatchProduct {
   /// The length of a window's values.
   var depth: Int { taps.count * channels }
   var rowsPerImage: Int { rowsHigh * rowsWide }
+  var source: ConvolutionShape.Map { ConvolutionShape.Map(height: height, width: width, channels: channels) }
   /// Whether the windows are the pixels of the source as they lie in memory.
   var isPixelwise: Bool {
     taps.count == 1 && stride == 1 && (top, left) == (0, 0) && (rowsHigh, rowsWide) == (height, width)

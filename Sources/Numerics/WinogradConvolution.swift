@@ -269,6 +269,11 @@ final class WinogradConvolution {
       self.stored = stored
     }
 
+    /// What some tiles are made of.
+    func area(of x: FeatureMap, under tiles: Range<Int>) -> rd_area {
+      rd_area(x, pixels: source.pixels(under: tiles, of: tiling.perImage), of: input)
+    }
+
     /// Transforms some channels of some tiles of the source.
     func spread(
       _ tiles: Range<Int>, channels: Range<Int>, of x: FeatureMap, to planes: UnsafeMutablePointer<Float>,
@@ -339,6 +344,10 @@ final class WinogradConvolution {
       let (v, m) = (first[thread].pointer, products[thread].pointer)
       let plane = tiles.count * depth + Self.gap
       pass.spread(tiles, channels: 0..<input, of: x, to: v, plane: plane)
+      // The threads take turns.
+      let next = block + team.count
+      var ahead = rd_ahead(
+        next < blocks ? pass.area(of: x, under: evenRange(next, of: blocks, count: pass.tiles)) : nil)
       for group in 0..<groups {
         let columns = panelRange(group, of: groups, columns: output)
         let productPlane = tiles.count * columns.count + Self.gap
@@ -346,7 +355,7 @@ final class WinogradConvolution {
           rd_multiply_panels(
             instructions.code, isPaired ? 1 : 0, v + k * plane, depth, 1,
             u + tiling.weightPlane(of: k) * weightPlane + columns.lowerBound * depth, depth * panelWidth, tiles.count,
-            columns.count, depth, m + k * productPlane, columns.count, 0)
+            columns.count, depth, m + k * productPlane, columns.count, 0, &ahead)
         }
         pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
       }
@@ -396,7 +405,7 @@ final class WinogradConvolution {
           rd_multiply_panels(
             instructions.code, isPaired ? 1 : 0, start + tiles.lowerBound * depth + k * plane, depth, 1,
             u + tiling.weightPlane(of: k) * weightPlane, depth * panelWidth, tiles.count, columns.count, depth,
-            m + k * productPlane, columns.count, index > 0 ? 1 : 0)
+            m + k * productPlane, columns.count, index > 0 ? 1 : 0, nil)
         }
       }
       pass.collect(tiles, channels: columns, from: m, plane: productPlane, to: y)
@@ -489,10 +498,14 @@ final class WinogradConvolution {
         rd_winograd_output_adjoint(
           tiling.stride, pairedRows, ownDY.start, dy.precision.bf16Flag, target.height, target.width, target.channels,
           outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
+        let next = min(start + Self.tiles, own.upperBound)..<min(start + 2 * Self.tiles, own.upperBound)
+        var ahead = rd_ahead(
+          rd_area(x, pixels: source.pixels(under: next, of: perImage), of: source.channels, channels: inputs),
+          rd_area(dy, pixels: target.pixels(under: next, of: perImage), of: target.channels, channels: outputs))
         addPlanes(
           tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
           inputs: inputs.count, outputs: outputs.count, rows: rows, into: m, plane: productPlane,
-          adding: start > own.lowerBound)
+          adding: start > own.lowerBound, ahead: &ahead)
       }
       rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
     }
@@ -537,7 +550,7 @@ final class WinogradConvolution {
           tiling, v + rows.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
           d + outputs.lowerBound * count + rows.lowerBound * panelWidth, plane: gradientPlane,
           panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, rows: rows.count, into: m,
-          plane: productPlane, adding: false)
+          plane: productPlane, adding: false, ahead: nil)
         rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, room)
         return UnsafePointer(room)
       }
@@ -548,7 +561,7 @@ final class WinogradConvolution {
   private func addPlanes(
     _ tiling: Tiling, _ v: UnsafePointer<Float>, plane: Int, rowStride: Int, _ d: UnsafePointer<Float>,
     plane gradientPlane: Int, panelStride: Int, inputs: Int, outputs: Int, rows: Int,
-    into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool
+    into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool, ahead: UnsafeMutablePointer<rd_ahead>?
   ) {
     for k in 0..<tiling.planes {
       // The first of the planes that meet these weights overwrites.
@@ -557,7 +570,7 @@ final class WinogradConvolution {
       rd_multiply_panels(
         instructions.code, isPaired ? 1 : 0, v + k * plane, 1, rowStride, d + k * gradientPlane, panelStride, inputs,
         outputs, rows,
-        m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0)
+        m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0, ahead)
     }
   }
 }

@@ -17,7 +17,7 @@ extension Report {
     }
     // An OpenBLAS that is older than the processor may take it for a much older one.
     let own = try matrixProductGflops(on: team, over: communicator) { side, a, b, c in
-      rd_multiply_panels(instructions, 0, a, side, 1, b, side * Int(RD_PANEL), side, side, side, c, side, 0)
+      rd_multiply_panels(instructions, 0, a, side, 1, b, side * Int(RD_PANEL), side, side, side, c, side, 0, nil)
     }
     peakGflops = max(openBLAS, own)
     peakSource =

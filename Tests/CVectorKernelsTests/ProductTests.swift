@@ -91,7 +91,7 @@ import Testing
           rd_multiply_panels(
             level.rawValue, factors.kind == .bf16 ? 1 : 0, a, rowStride, depthStride, b, factors.panelStride,
             rows.count,
-            columns.count, depth.count, c, stride, adding ? 1 : 0)
+            columns.count, depth.count, c, stride, adding ? 1 : 0, nil)
         }
       }
     }
@@ -205,6 +205,31 @@ import Testing
     zip([0] + cuts, cuts + [end]).map { $0..<$1 }
   }
 
+  /// What the caches are asked for on the way changes no bit, and ends where the area does.
+  @Test(arguments: Level.available, [1, 3, 200])
+  func whatIsAskedForAheadChangesNothing(level: Level, runs: Int) {
+    let (rows, columns, depth) = (40, 2 * panel, 64)
+    let a = (0..<rows * depth).map { Float($0 % 7) - 3 }
+    let b = (0..<depth * columns).map { Float($0 % 5) - 2 }
+    let memory = [CChar](repeating: 0, count: 1000)
+    func product(_ ahead: UnsafeMutablePointer<rd_ahead>?) -> [Float] {
+      var c = [Float](repeating: 0, count: rows * columns)
+      rd_multiply_panels(
+        level.rawValue, 0, a, depth, 1, b, depth * panel, rows, columns, depth, &c, columns, 0, ahead)
+      return c
+    }
+    memory.withUnsafeBufferPointer { memory in
+      // Runs of two lines, of which the second is not whole.
+      let area = rd_area(next: memory.baseAddress, left: 100, bytes: 100, stride: 300, runs: runs)
+      var ahead = rd_ahead(first: area, second: rd_area())
+      #expect(product(&ahead) == product(nil))
+      // At least 16 lines were asked for with each of the four tiles of 12 rows or fewer of two panels.
+      #expect(runs > 64 ? ahead.first.runs <= runs - 64 : ahead.first.runs == 0)
+      #expect(ahead.first.next - memory.baseAddress! == 300 * (runs - ahead.first.runs) + 100 - ahead.first.left)
+      #expect(ahead.second.runs == 0)
+    }
+  }
+
   /// What is no number stays where it is.
   @Test(arguments: Level.available)
   func infinityAndNaNComeThrough(level: Level) {
@@ -214,7 +239,7 @@ import Testing
     b[31] = -1
     for columns in [32, 1] {
       var c = [Float](repeating: 0, count: 3 * columns)
-      rd_multiply_panels(level.rawValue, 0, a, 1, 3, b, panel, 3, columns, 1, &c, columns, 0)
+      rd_multiply_panels(level.rawValue, 0, a, 1, 3, b, panel, 3, columns, 1, &c, columns, 0, nil)
       #expect(c[0] == 2 && c[columns] == .infinity && c[2 * columns].isNaN)
       if columns == 32 { #expect(c[31] == -1 && c[63] == -.infinity && c[33].isNaN) }
     }

@@ -102,15 +102,28 @@ enum { RD_PANEL = 32 };
 void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
                     ptrdiff_t panel_stride);
 
+// Memory that will soon be read: runs of `bytes`, `stride` bytes apart. `next` is the next line, in a run of which `left` bytes are left.
+typedef struct {
+  const char *next;
+  ptrdiff_t left, bytes, stride, runs;
+} rd_area;
+
+// What a product asks the caches for while it is computed, some lines with every tile: so memory works beside the processor, not in turn with it.
+// The areas move on with what was asked for.
+typedef struct {
+  rd_area first, second;
+} rd_ahead;
+
 // c = a * b, or c += a * b; a is rows x depth with one of its strides 1, b is depth x columns in panels, c has rows of `columns` floats.
 // Every element of c is one chain of multiply-adds in the order of the depth: its bits do not depend on which rows and columns are computed
 // together, and a product may be continued with `adding`.
 //
 // Paired, the factors are bf16, and sums fp32: two numbers that follow each other in the depth share a word, the first one in its lower half, and
 // depths, and strides along them, are counted in words. AMX adds the products of 16 words before it adds them to c: there a product may be continued
-// after a multiple of 16.
+// after a multiple of 16. `ahead` may be NULL; AMX does not look at it.
 void rd_multiply_panels(int instructions, int paired, const void *a, ptrdiff_t row_stride, ptrdiff_t depth_stride, const void *panels,
-                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding);
+                        ptrdiff_t panel_stride, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t depth, float *c, ptrdiff_t c_stride, int adding,
+                        rd_ahead *ahead);
 
 // The matrix in pairs: of floats or bf16 whose columns are neighbours, or of floats whose rows are.
 void rd_pair_panels(const void *b, int is_bf16, ptrdiff_t row_stride, ptrdiff_t rows, ptrdiff_t columns, uint32_t *panels, ptrdiff_t panel_stride);
