@@ -102,58 +102,86 @@ void rd_add_bias(float *restrict y, ptrdiff_t y_stride, const float *bias, const
   }
 }
 
+// Whether y let its gradient through ReLU, where y is x * scale + shift.
+INLINE int passes(float x, const float *scale, const float *shift, ptrdiff_t c) { return x * scale[c] + shift[c] > 0; }
+
 INLINE void gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
-                          const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *restrict dy, ptrdiff_t dy_stride,
-                          ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict sum_normalised) {
-  for (ptrdiff_t r = 0; r < rows; r++, x = advanced(x, channels, x_is_bf16), dy += dy_stride) {
+                          const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, void *restrict dy, int dy_is_bf16,
+                          ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *restrict sum, double *restrict sum_normalised) {
+  for (ptrdiff_t r = 0; r < rows; r++) {
     if (y) {
-      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = value_at(y, c, y_is_bf16) > 0 ? dy[c] : 0;
+      for (ptrdiff_t c = 0; c < channels; c++)
+        set_value(dy, c, dy_is_bf16, value_at(y, c, y_is_bf16) > 0 ? value_at(dy, c, dy_is_bf16) : 0);
       y = advanced(y, y_stride, y_is_bf16);
-    } else if (scale) {
-      for (ptrdiff_t c = 0; c < channels; c++) dy[c] = value_at(x, c, x_is_bf16) * scale[c] + shift[c] > 0 ? dy[c] : 0;
     }
     for (ptrdiff_t c = 0; c < channels; c++) {
-      float g = dy[c];
+      float value = value_at(x, c, x_is_bf16), g = value_at(dy, c, dy_is_bf16);
+      if (scale) g = passes(value, scale, shift, c) ? g : 0;
       sum[c] += (double)g;
-      sum_normalised[c] += (double)(g * ((value_at(x, c, x_is_bf16) - mean[c]) * inverse_deviation[c]));
+      sum_normalised[c] += (double)(g * ((value - mean[c]) * inverse_deviation[c]));
     }
+    x = advanced(x, channels, x_is_bf16);
+    dy = (void *)advanced(dy, dy_stride, dy_is_bf16);
   }
 }
 
 DISPATCHED
 void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
-                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
-                                 ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised) {
-#define SUMS(x_type, y_type) \
-  gradient_sums(x, x_type, mean, inverse_deviation, scale, shift, y, y_type, y_stride, dy, dy_stride, rows, channels, sum, sum_normalised)
-  if (!x_is_bf16)
-    SUMS(0, 0);
-  else if (y_is_bf16)
-    SUMS(1, 1);
-  else
-    SUMS(1, 0);
-#undef SUMS
+                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, void *dy, int dy_is_bf16,
+                                 ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised) {
+#define CASE(x_type, y_type, dy_type, has_y)                                                                                               \
+  if (x_is_bf16 == x_type && dy_is_bf16 == dy_type && !y == !has_y && (!y || y_is_bf16 == y_type)) {                                       \
+    const void *output = has_y ? y : NULL;                                                                                                 \
+    if (scale)                                                                                                                             \
+      gradient_sums(x, x_type, mean, inverse_deviation, scale, shift, output, y_type, y_stride, dy, dy_type, dy_stride, rows, channels,     \
+                    sum, sum_normalised);                                                                                                  \
+    else                                                                                                                                   \
+      gradient_sums(x, x_type, mean, inverse_deviation, NULL, shift, output, y_type, y_stride, dy, dy_type, dy_stride, rows, channels, sum, \
+                    sum_normalised);                                                                                                       \
+    return;                                                                                                                                \
+  }
+  CASE(0, 0, 0, 0)
+  CASE(0, 0, 0, 1)
+  CASE(1, 0, 0, 0)
+  CASE(1, 0, 0, 1)
+  CASE(1, 1, 0, 1)
+  CASE(1, 0, 1, 0)
+#undef CASE
+  __builtin_trap();
 }
 
 // dx may be x: the pragma tells the compiler that nothing else overlaps.
-INLINE void input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c, void *dx,
-                           int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
+INLINE void input_gradient(const void *x, const float *scale, const float *shift, const void *dy, int dy_is_bf16, ptrdiff_t dy_stride,
+                           const float *a, const float *b, const float *c, void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
   for (ptrdiff_t r = 0; r < rows; r++) {
 #pragma clang loop vectorize(assume_safety)
-    for (ptrdiff_t i = 0; i < channels; i++) set_value(dx, i, is_bf16, dy[i] * a[i] + value_at(x, i, is_bf16) * b[i] + c[i]);
+    for (ptrdiff_t i = 0; i < channels; i++) {
+      float value = value_at(x, i, is_bf16), g = value_at(dy, i, dy_is_bf16);
+      if (scale) g = passes(value, scale, shift, i) ? g : 0;
+      set_value(dx, i, is_bf16, g * a[i] + value * b[i] + c[i]);
+    }
     x = advanced(x, channels, is_bf16);
     dx = (void *)advanced(dx, channels, is_bf16);
-    dy += dy_stride;
+    dy = advanced(dy, dy_stride, dy_is_bf16);
   }
 }
 
 DISPATCHED
-void rd_batch_norm_input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                  void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
-  if (is_bf16)
-    input_gradient(x, dy, dy_stride, a, b, c, dx, 1, rows, channels);
-  else
-    input_gradient(x, dy, dy_stride, a, b, c, dx, 0, rows, channels);
+void rd_batch_norm_input_gradient(const void *x, const float *scale, const float *shift, const void *dy, int dy_is_bf16, ptrdiff_t dy_stride,
+                                  const float *a, const float *b, const float *c, void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels) {
+#define CASE(x_type, dy_type)                                                                                   \
+  if (is_bf16 == x_type && dy_is_bf16 == dy_type) {                                                             \
+    if (scale)                                                                                                  \
+      input_gradient(x, scale, shift, dy, dy_type, dy_stride, a, b, c, dx, x_type, rows, channels);             \
+    else                                                                                                        \
+      input_gradient(x, NULL, NULL, dy, dy_type, dy_stride, a, b, c, dx, x_type, rows, channels);               \
+    return;                                                                                                     \
+  }
+  CASE(0, 0)
+  CASE(1, 0)
+  CASE(1, 1)
+#undef CASE
+  __builtin_trap();
 }
 
 DISPATCHED

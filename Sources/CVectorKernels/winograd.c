@@ -393,9 +393,9 @@ void rd_winograd_strided_gradient(int pairing, const void *dy, int is_bf16, ptrd
 DISPATCHED
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                                        ptrdiff_t tiles, int adding, float *dx) {
+                                        ptrdiff_t tiles, int adding, void *dx, int is_bf16) {
   collect(strided_input_gradient, 9, 8, planes, plane, tile_stride, height, width, pixel_stride, channels, tiles_high, tiles_wide, first, tiles,
-          NULL, NULL, 0, adding, dx, 0);
+          NULL, NULL, 0, adding, dx, is_bf16);
 }
 
 // MARK: Weights

@@ -25,7 +25,10 @@ public final class NormalizedConvolution: ConvolutionUnit {
   // What forward keeps for backward, by channel.
   private let mean: FloatBuffer
   private let inverseDeviation: FloatBuffer
-  // The coefficients of an elementwise pass, by channel.
+  // By channel, what makes the normalised output of the convolution's: the output times a factor, and a shift.
+  private let factors: FloatBuffer
+  private let shifts: FloatBuffer
+  // The coefficients of the backward pass, by channel.
   private let a: FloatBuffer
   private let b: FloatBuffer
   private let c: FloatBuffer
@@ -54,6 +57,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     output = precision == .fp32 && Self.isSoonComputed(shape) ? nil : step.memory.claimOutput(count, weightsAt: weights)
     if output == nil { step.passingOutput.buffer.grow(to: count) }
     (mean, inverseDeviation) = (FloatBuffer(channels), FloatBuffer(channels))
+    (factors, shifts) = (FloatBuffer(channels), FloatBuffer(channels))
     (a, b, c) = (FloatBuffer(channels), FloatBuffer(channels), FloatBuffer(channels))
     step.reserve(shape)
   }
@@ -110,8 +114,8 @@ public final class NormalizedConvolution: ConvolutionUnit {
       let factor = Double(affine[scale + channel]) * inverseDeviation
       self.mean.pointer[channel] = Float(mean)
       self.inverseDeviation.pointer[channel] = Float(inverseDeviation)
-      a.pointer[channel] = Float(factor)
-      b.pointer[channel] = Float(Double(affine[shift + channel]) - mean * factor)
+      factors.pointer[channel] = Float(factor)
+      shifts.pointer[channel] = Float(Double(affine[shift + channel]) - mean * factor)
       func move(_ place: Int, towards value: Double) {
         statistics[place] = Float((1 - Self.momentum) * Double(statistics[place]) + Self.momentum * value)
       }
@@ -133,11 +137,12 @@ public final class NormalizedConvolution: ConvolutionUnit {
   private func normalize(
     residual: FeatureMap?, into y: UnsafeMutablePointer<Float>, stored: Precision, stride: Int
   ) throws {
-    let (size, pixels, z, a, b) = (shape.outputCount, shape.outputPixels, z, a.pointer, b.pointer)
+    let (size, pixels, z) = (shape.outputCount, shape.outputPixels, z)
+    let (factors, shifts) = (factors.pointer, shifts.pointer)
     try step.forImageParts { images in
       let start = images.lowerBound * size
       rd_affine(
-        z + precision.words(start), precision.bf16Flag, a, b, residual?.advanced(by: start).start,
+        z + precision.words(start), precision.bf16Flag, factors, shifts, residual?.advanced(by: start).start,
         residual?.precision.bf16Flag ?? 0, activation == .relu ? 1 : 0,
         y + stored.words(images.lowerBound * pixels * stride), stored.bf16Flag, stride, images.count * pixels, channels)
     }
@@ -158,16 +163,18 @@ public final class NormalizedConvolution: ConvolutionUnit {
 
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
   /// - Parameters:
-  ///   - dy: the gradient of the output; where the output went through ReLU, it is set to zero in place where that was zero.
+  ///   - dy: the gradient of the output.
+  ///   - dyStored: how it is; with y in single precision.
   ///   - stride: the distance between two pixels of dy, and of y, in values.
-  ///   - y: the output where it was made with a residual and went through ReLU here.
+  ///   - y: the output where it was made with a residual and went through ReLU here. Where that was zero, dy is set to zero in place.
   ///   - x: the input of the forward pass.
   ///   - dx: where the input's gradient goes, if it is needed; it may be dy.
+  ///   - dxStored: how that is; what is added to, in single precision.
   ///   - channels: so many of the input's channels, from the first on, need a gradient; all without a number.
   ///   - adding: whether it is added to what dx has.
   package func backward(
-    _ dy: UnsafeMutablePointer<Float>, stride: Int? = nil, through y: FeatureMap? = nil,
-    x: FeatureMap, into dx: UnsafeMutablePointer<Float>?,
+    _ dy: UnsafeMutablePointer<Float>, stored dyStored: Precision = .fp32, stride: Int? = nil,
+    through y: FeatureMap? = nil, x: FeatureMap, into dx: UnsafeMutablePointer<Float>?, dxStored: Precision = .fp32,
     channels inputChannels: Int? = nil, adding: Bool = false
   ) throws {
     let (channels, size, pixels) = (channels, shape.outputCount, shape.outputPixels)
@@ -176,16 +183,16 @@ public final class NormalizedConvolution: ConvolutionUnit {
     precondition(!isRectified || !hasResidual || y != nil)
     let (z, mean, inverseDeviation) = (z, mean.pointer, inverseDeviation.pointer)
     try recall(x)
-    // As the forward pass left them.
-    let (factors, shifts) = (a.pointer, b.pointer)
+    // Without y, what was let through is seen by the normalised output.
+    let (factors, shifts) = (isRectified && y == nil ? UnsafePointer(factors.pointer) : nil, shifts.pointer)
     let sums = try step.sumOverBatch(2 * channels) { images, sums in
       let start = images.lowerBound * pixels * stride
       rd_batch_norm_gradient_sums(
         z + precision.words(images.lowerBound * size), precision.bf16Flag, mean, inverseDeviation,
-        isRectified ? factors : nil, shifts, isRectified ? y?.advanced(by: start).start : nil,
-        y?.precision.bf16Flag ?? 0, stride, dy + start, stride, images.count * pixels, channels, sums, sums + channels)
+        factors, shifts, isRectified ? y?.advanced(by: start).start : nil, y?.precision.bf16Flag ?? 0, stride,
+        dy + dyStored.words(start), dyStored.bf16Flag, stride, images.count * pixels, channels, sums, sums + channels)
     }
-    try requireFinite(sums, of: .fp32(dy), stride: stride)
+    try requireFinite(sums, of: FeatureMap(dy, stored: dyStored), stride: stride)
 
     let (affine, gradients) = (step.parameters.affine.values, step.parameters.affineGradients.pointer)
     let count = Double(step.batch * pixels)
@@ -206,8 +213,9 @@ public final class NormalizedConvolution: ConvolutionUnit {
     try step.forImageParts { images in
       let z = z + precision.words(images.lowerBound * size)
       rd_batch_norm_input_gradient(
-        z, dy + images.lowerBound * pixels * stride, stride, a, b, c, z, precision.bf16Flag, images.count * pixels,
-        channels)
+        z, factors, shifts, dy + dyStored.words(images.lowerBound * pixels * stride), dyStored.bf16Flag, stride, a, b,
+        c,
+        z, precision.bf16Flag, images.count * pixels, channels)
     }
 
     let dz = FeatureMap(z, stored: precision)
@@ -216,7 +224,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     if let dx {
       try step.engine.inputGradient(
         shape, images: step.images, channels: inputChannels ?? shape.inputChannels, dy: dz,
-        weights: step.parameters.weights.values + weights, adding: adding, into: dx)
+        weights: step.parameters.weights.values + weights, adding: adding, into: dx, stored: dxStored)
     }
   }
 }

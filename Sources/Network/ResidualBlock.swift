@@ -46,7 +46,8 @@ public final class ResidualBlock<Unit: ConvolutionUnit> {
     hidden = units.dropLast().enumerated().map {
       memory.buffer(for: .hidden($0), $1.hiddenPrecision.words($1.shape.outputCount))
     }
-    innerGradient = memory.innerGradient(units.dropLast().map(\.shape.outputCount).max() ?? 0)
+    innerGradient = memory.innerGradient(
+      units.dropLast().map { $0.hiddenPrecision.words($0.shape.outputCount) }.max() ?? 0)
     let last = units[units.count - 1]
     precision = later > 0 ? last.hiddenPrecision : .fp32
     let count = precision.words(last.shape.outputCount)
@@ -100,17 +101,18 @@ extension ResidualBlock where Unit == NormalizedConvolution {
     let inner = innerGradient.pointer
     // Of the output, and in its place then of the input: by the skip connection, to which the convolutions' part is added.
     let gradient = step.gradient.pointer
-    var (dy, y) = (gradient, Optional(outputMap))
+    var (dy, dyStored, y) = (gradient, Precision.fp32, Optional(outputMap))
     for index in hidden.indices.reversed() {
       try hiddenAgain(index)
-      try units[index + 1].backward(dy, through: y, x: hiddenOutput(index), into: inner)
-      (dy, y) = (inner, nil)
+      let x = hiddenOutput(index)
+      try units[index + 1].backward(dy, stored: dyStored, through: y, x: x, into: inner, dxStored: x.precision)
+      (dy, dyStored, y) = (inner, x.precision, nil)
     }
     try inputAgain()
     let target = inputChannels > 0 ? gradient : nil
     // The last convolution's activation is also the skip connection's.
     if let skip { try skip.backward(gradient, x: input, into: target, channels: inputChannels) }
-    try units[0].backward(dy, x: input, into: target, channels: inputChannels, adding: true)
+    try units[0].backward(dy, stored: dyStored, x: input, into: target, channels: inputChannels, adding: true)
   }
 
   /// Makes a hidden output of the last forward pass again. The convolution before it must keep what it has computed.

@@ -31,10 +31,11 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// Computes dx, the gradient of x, from dy, the gradient of y.
   /// - Parameters:
   ///   - channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
-  ///   - adding: whether it is added to what dx has.
+  ///   - adding: whether it is added to what dx has, in single precision.
+  ///   - stored: how dx is; in bf16 its channels are even in number.
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
-    adding: Bool, into dx: UnsafeMutablePointer<Float>) throws
+    adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision) throws
 
   /// Computes the weights' gradient as one partial sum for each shard, in blocks.
   /// - Parameters:

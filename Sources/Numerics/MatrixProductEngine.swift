@@ -61,8 +61,9 @@ public final class MatrixProductEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
-    adding: Bool, into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
+    precondition(stored == .fp32)
     try team.run(images) { image, thread in
       let (dy, dx) = (dy.floats + image * shape.outputCount, dx + image * shape.inputCount)
       if shape.isTransposed {

@@ -93,16 +93,17 @@ final class PatchConvolution {
 
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
-    adding: Bool, into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     let products = pass(shape).inputGradient
     if products.count < shape.stride * shape.stride && !shape.isTransposed && !adding {
-      let count = shape.inputCount
+      let count = stored.words(shape.inputCount)
       try team.run(images) { image, _ in (dx + image * count).update(repeating: 0, count: count) }
     }
     try pack(weights, for: products, into: self.weights.pointer)
     try multiply(
-      products, images: images, columns: channels, x: dy, packed: self.weights.pointer, adding: adding, into: dx)
+      products, images: images, columns: channels, x: dy, packed: self.weights.pointer, adding: adding, into: dx,
+      stored: stored)
   }
 
   private func pass(_ shape: ConvolutionShape) -> (forward: [PatchProduct], inputGradient: [PatchProduct]) {

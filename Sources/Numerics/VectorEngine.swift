@@ -88,14 +88,16 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   public func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
-    adding: Bool, into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     if usesWinograd(shape) {
       try winograd.inputGradient(
-        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
+        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx,
+        stored: stored)
     } else {
       try patches.inputGradient(
-        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx)
+        shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx,
+        stored: stored)
     }
   }
 

@@ -217,7 +217,7 @@ final class WinogradConvolution {
   /// Computes dx from dy: a convolution with the weights turned by half a turn, input and output channels exchanged.
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
-    adding: Bool, into dx: UnsafeMutablePointer<Float>
+    adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
     let (input, output, turned) = (shape.inputChannels, shape.outputChannels, turned.pointer)
     let blocks = parts(of: channels, size: Self.channels)
@@ -230,7 +230,7 @@ final class WinogradConvolution {
     try convolve(
       Pass(
         shape, from: shape.output, to: shape.input, images: images, outputs: channels, isPaired: isPaired,
-        isGradient: true, isAdded: adding), x: dy,
+        isGradient: true, isAdded: adding, stored: stored), x: dy,
       weights: Weights(start: turned), into: dx)
   }
 
@@ -307,7 +307,7 @@ final class WinogradConvolution {
         rd_winograd_strided_input_gradient(
           planes, plane, channels.count, target.height, target.width, target.channels, channels.count, tiling.high,
           tiling.wide,
-          tiles.lowerBound, tiles.count, isAdded ? 1 : 0, y + channels.lowerBound)
+          tiles.lowerBound, tiles.count, isAdded ? 1 : 0, y + stored.words(channels.lowerBound), stored.bf16Flag)
       } else {
         rd_winograd_output(
           tiling.stride, planes, plane, channels.count, target.height, target.width, target.channels, channels.count,

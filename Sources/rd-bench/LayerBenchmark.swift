@@ -71,7 +71,7 @@ private final class Layer {
     try engine.inputGradient(
       shape, images: batch, channels: shape.inputChannels, dy: FeatureMap(dy.pointer, stored: stored),
       weights: weights.pointer,
-      adding: false, into: dx.pointer)
+      adding: false, into: dx.pointer, stored: stored)
   }
 
   /// Added up over the shards, as in training.

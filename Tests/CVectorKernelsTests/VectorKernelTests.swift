@@ -107,7 +107,7 @@ import Testing
         original, [Double](repeating: 3, count: channels), [Double](repeating: 5, count: channels)
       )
       rd_batch_norm_gradient_sums(
-        x.start, x.isBF16, a, b, nil, nil, hasReLU ? y.start : nil, y.isBF16, channels, &dy, channels, Self.rows,
+        x.start, x.isBF16, a, b, nil, nil, hasReLU ? y.start : nil, y.isBF16, channels, &dy, 0, channels, Self.rows,
         channels, &sum, &normalised)
       gradients.append(dy)
       allSums.append(sum + normalised)
@@ -115,8 +115,9 @@ import Testing
     #expect(gradients.allSatisfy { $0 == gradients[0] } && allSums.allSatisfy { $0 == allSums[0] })
 
     var exact = [Float](repeating: .nan, count: count)
-    rd_batch_norm_input_gradient(x, original, channels, a, b, c, &exact, 0, Self.rows, channels)
-    rd_batch_norm_input_gradient(map.start, original, channels, a, b, c, map.start, 1, Self.rows, channels)
+    rd_batch_norm_input_gradient(x, nil, nil, original, 0, channels, a, b, c, &exact, 0, Self.rows, channels)
+    rd_batch_norm_input_gradient(
+      map.start, nil, nil, original, 0, channels, a, b, c, map.start, 1, Self.rows, channels)
     #expect(map.halves(count) == exact.map(StoredMap.half))
   }
 
@@ -131,32 +132,48 @@ import Testing
     }
   }
 
-  /// Without the output, what ReLU let through is seen by the normalised input.
-  @Test(arguments: [false, true])
-  func gradientPassesWhereTheAffineMapIsPositive(isBF16: Bool) {
+  /// Without the output, what ReLU let through is seen by the normalised input, in both halves of the backward pass.
+  @Test(arguments: [(false, false), (true, false), (true, true)])
+  func gradientPassesWhereTheAffineMapIsPositive(isBF16: Bool, isGradientInBF16: Bool) {
     let (channels, stride) = (19, 23)
     let values = randomNumbers(Self.rows * channels, seed: 1)
     let x = isBF16 ? StoredMap(halvesOf: values) : StoredMap(values)
     let (scale, shift) = (randomNumbers(channels, seed: 2), randomNumbers(channels, seed: 3))
+    let (a, b, c) = (
+      randomNumbers(channels, seed: 5), randomNumbers(channels, seed: 6), randomNumbers(channels, seed: 7)
+    )
     var (y, halves) = (
       [Float](repeating: 0, count: Self.rows * stride), [UInt16](repeating: 0, count: Self.rows * stride)
     )
     rd_affine(x.start, x.isBF16, scale, shift, nil, 0, 1, &y, 0, stride, Self.rows, channels)
     if isBF16 { rd_affine(x.start, 1, scale, shift, nil, 0, 1, &halves, 1, stride, Self.rows, channels) }
     #expect(y.contains(0) && y.contains { $0 > 0 })
-    func sums(through y: UnsafeRawPointer?, yIsBF16: Int32 = 0) -> ([Float], [Double]) {
-      var dy = randomNumbers(Self.rows * stride, seed: 4)
+
+    /// The sums, and then dx, by the output y or without it.
+    func backward(through y: UnsafeRawPointer?, yIsBF16: Int32 = 0) -> ([Double], [UInt16], [Float]) {
+      let original = randomNumbers(Self.rows * stride, seed: 4).map(bf16)
+      let dy = y == nil && isGradientInBF16 ? StoredMap(halvesOf: original) : StoredMap(original)
       var sums = [Double](repeating: 0, count: 2 * channels)
       sums.withUnsafeMutableBufferPointer {
         rd_batch_norm_gradient_sums(
-          x.start, x.isBF16, shift, scale, scale, shift, y, yIsBF16, stride, &dy, stride, Self.rows, channels,
-          $0.baseAddress, $0.baseAddress! + channels)
+          x.start, x.isBF16, shift, scale, y == nil ? scale : nil, shift, y, yIsBF16, stride, dy.start, dy.isBF16,
+          stride, Self.rows, channels, $0.baseAddress, $0.baseAddress! + channels)
       }
-      return (dy, sums)
+      var (halves, floats) = (
+        [UInt16](repeating: 0, count: values.count), [Float](repeating: 0, count: values.count)
+      )
+      if isBF16 {
+        rd_batch_norm_input_gradient(
+          x.start, y == nil ? scale : nil, shift, dy.start, dy.isBF16, stride, a, b, c, &halves, 1, Self.rows, channels)
+      } else {
+        rd_batch_norm_input_gradient(
+          x.start, y == nil ? scale : nil, shift, dy.start, dy.isBF16, stride, a, b, c, &floats, 0, Self.rows, channels)
+      }
+      return (sums, halves, floats)
     }
-    let own = sums(through: nil)
-    #expect(y.withUnsafeBytes { sums(through: $0.baseAddress) } == own)
-    if isBF16 { #expect(halves.withUnsafeBytes { sums(through: $0.baseAddress, yIsBF16: 1) } == own) }
+    let own = backward(through: nil)
+    #expect(y.withUnsafeBytes { backward(through: $0.baseAddress) } == own)
+    if isBF16 { #expect(halves.withUnsafeBytes { backward(through: $0.baseAddress, yIsBF16: 1) } == own) }
   }
 
   @Test(arguments: [true, false])
@@ -171,7 +188,7 @@ import Testing
     var normalised = [Double](repeating: 5, count: channels)
     y.withUnsafeBufferPointer {
       rd_batch_norm_gradient_sums(
-        x, 0, mean, deviation, nil, nil, hasReLU ? $0.baseAddress : nil, 0, stride, &dy, stride, Self.rows, channels,
+        x, 0, mean, deviation, nil, nil, hasReLU ? $0.baseAddress : nil, 0, stride, &dy, 0, stride, Self.rows, channels,
         &sum,
         &normalised)
     }
@@ -179,11 +196,12 @@ import Testing
       randomNumbers(channels, seed: 6), randomNumbers(channels, seed: 7), randomNumbers(channels, seed: 8)
     )
     var dx = [Float](repeating: .nan, count: Self.rows * channels)
-    rd_batch_norm_input_gradient(x, dy, stride, a, b, c, &dx, 0, Self.rows, channels)
+    rd_batch_norm_input_gradient(x, nil, nil, dy, 0, stride, a, b, c, &dx, 0, Self.rows, channels)
     // In place it makes the same bits.
     var inPlace = x
     inPlace.withUnsafeMutableBufferPointer {
-      rd_batch_norm_input_gradient($0.baseAddress, dy, stride, a, b, c, $0.baseAddress, 0, Self.rows, channels)
+      rd_batch_norm_input_gradient(
+        $0.baseAddress, nil, nil, dy, 0, stride, a, b, c, $0.baseAddress, 0, Self.rows, channels)
     }
     #expect(inPlace == dx)
     for channel in 0..<channels {

@@ -295,7 +295,7 @@ import Testing
           if isStridedGradient {
             rd_winograd_strided_input_gradient(
               m0, m.plane, m.rowStride, map.height, map.width, stride, part.count, high, wide, tiles.lowerBound,
-              tiles.count, 0, y)
+              tiles.count, 0, y, 0)
           } else {
             rd_winograd_output(
               layer.stride, m0, m.plane, m.rowStride, map.height, map.width, stride, part.count, high, wide,

@@ -86,8 +86,8 @@ struct Example: CustomStringConvertible {
   ///   images without.
   /// - Parameter channels: of the input gradient; all without.
   /// - Parameter start: what the input gradient is added to, where it is.
-  /// - Parameter stored: how x, y and dy are, of those whose channels are even.
-  /// - Parameter outputStored: how y is, if not as the others.
+  /// - Parameter stored: how x, y, dy and dx are, of those whose channels are even; a dx that is added to is not.
+  /// - Parameter outputStored: how y or dx is, if not as the others.
   func run(
     _ pass: Pass, on engine: any ConvolutionEngine, images range: Range<Int>? = nil, shards: [Range<Int>]? = nil,
     channels: Int? = nil, addedTo start: [Float]? = nil, stored: Precision = .fp32, outputStored: Precision? = nil
@@ -120,7 +120,9 @@ struct Example: CustomStringConvertible {
     let (dyBuffer, dyStored) = input(dy, channels: shape.outputChannels, images: range)
     let x = FeatureMap(xBuffer.pointer, stored: xStored)
     let dy = FeatureMap(dyBuffer.pointer, stored: dyStored)
-    let yStored = shape.outputChannels % 2 == 1 ? .fp32 : outputStored ?? stored
+    func outputPrecision(channels: Int) -> Precision { channels % 2 == 1 ? .fp32 : outputStored ?? stored }
+    let yStored = outputPrecision(channels: shape.outputChannels)
+    let dxStored = start == nil ? outputPrecision(channels: shape.inputChannels) : .fp32
     try weights.withUnsafeBufferPointer { weights in
       try result.withUnsafeMutableBufferPointer { result in
         let (weights, result) = (weights.baseAddress!, result.baseAddress!)
@@ -130,7 +132,7 @@ struct Example: CustomStringConvertible {
         case .inputGradient:
           try engine.inputGradient(
             shape, images: range.count, channels: channels ?? shape.inputChannels, dy: dy, weights: weights,
-            adding: start != nil, into: result)
+            adding: start != nil, into: result, stored: dxStored)
         case .weightGradient:
           let largest = engine.largestBlock(shape)
           // Side by side for all threads.
@@ -151,7 +153,7 @@ struct Example: CustomStringConvertible {
     }
     precondition(result.suffix(margin).allSatisfy { $0 == 7 }, "\(self), \(pass): wrote beyond the end")
     result.removeLast(margin)
-    if pass == .forward && yStored == .bf16 {
+    if pass == .forward && yStored == .bf16 || pass == .inputGradient && dxStored == .bf16 {
       precondition(result.suffix(count / 2).allSatisfy(\.isNaN), "wrote more than half")
       return result.prefix(count / 2).flatMap {
         [Float(bitPattern: $0.bitPattern << 16), Float(bitPattern: $0.bitPattern & 0xFFFF_0000)]

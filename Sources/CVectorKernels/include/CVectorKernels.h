@@ -14,7 +14,7 @@ static inline void rd_pause(void) {
 #endif
 }
 
-// Where a flag is beside a feature map, it is in floats or in bf16. Gradients on their way down, dy, are floats.
+// Where a flag is beside a feature map, or the gradient of one, it is in floats or in bf16.
 
 // Adds each channel's sum and sum of squares over the rows to sum[channels] and squares[channels].
 void rd_channel_moments(const void *x, int is_bf16, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *squares);
@@ -35,16 +35,16 @@ void rd_add_bias(float *y, ptrdiff_t y_stride, const float *bias, const float *r
 void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t channels, const float *weights, ptrdiff_t kernel, ptrdiff_t stride,
                   ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
-// First half of batch normalisation's backward pass. Where the output went through ReLU, dy is set to 0 in place where it is 0: by the output y, or
-// if that is NULL, and scale is not, by x * scale + shift. With x of floats y is too. Adds to each channel the sums over the rows of dy and of
-// dy * (x - mean) * inverse_deviation.
+// First half of batch normalisation's backward pass: adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
+// Where the output went through ReLU, what counts of dy is 0 where that is: by the output y, and then dy is set to it in place; or if scale is not
+// NULL, by x * scale + shift. With x of floats all are; y beside a dy of bf16 is not provided.
 void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
-                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, float *dy, ptrdiff_t dy_stride,
-                                 ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
+                                 const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, void *dy, int dy_is_bf16,
+                                 ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
 
-// Second half: dx = dy * a + x * b + c by channel. x and dx are floats or bf16, both alike; dx may be x.
-void rd_batch_norm_input_gradient(const void *x, const float *dy, ptrdiff_t dy_stride, const float *a, const float *b, const float *c,
-                                  void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels);
+// Second half: dx = dy * a + x * b + c by channel, of what counts of dy by x * scale + shift. x and dx are floats or bf16, both alike; dx may be x.
+void rd_batch_norm_input_gradient(const void *x, const float *scale, const float *shift, const void *dy, int dy_is_bf16, ptrdiff_t dy_stride,
+                                  const float *a, const float *b, const float *c, void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels);
 
 // y = a + b; y may be either.
 void rd_sum(const float *a, const float *b, float *y, ptrdiff_t count);
@@ -175,4 +175,4 @@ void rd_winograd_strided_gradient(int pairing, const void *dy, int is_bf16, ptrd
                                   ptrdiff_t row_stride, ptrdiff_t panel_stride);
 void rd_winograd_strided_input_gradient(const float *planes, ptrdiff_t plane, ptrdiff_t tile_stride, ptrdiff_t height, ptrdiff_t width,
                                         ptrdiff_t pixel_stride, ptrdiff_t channels, ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first,
-                                        ptrdiff_t tiles, int adding, float *dx);
+                                        ptrdiff_t tiles, int adding, void *dx, int is_bf16);
