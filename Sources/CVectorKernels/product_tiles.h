@@ -77,7 +77,7 @@ INLINE void NAME(rows)(int paired, ptrdiff_t rows, ptrdiff_t depth, const void *
     ptrdiff_t first = rows * tile / tiles, count = rows * (tile + 1) / tiles - first;
     fetch(ahead, depth);
     // The next tile's sums, which memory may have to give first.
-    for (ptrdiff_t i = first + count; i < first + 2 * count; i++)
+    for (ptrdiff_t i = first + count; tile + 1 < tiles && i < rows * (tile + 2) / tiles; i++)
       for (int column = 0; column < PANEL; column += 16) __builtin_prefetch(c + i * c_stride + column, 1, 3);
     for (int column = 0; column < PANEL; column += 2 * LANES) {
       const void *ta = (const char *)a + 4 * first * row_stride, *tb = (const char *)b + 4 * column;

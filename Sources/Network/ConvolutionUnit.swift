@@ -29,7 +29,7 @@ public struct UnitDescription: Sendable {
 /// ``NormalizedConvolution`` learns, ``FrozenConvolution`` does not.
 public protocol ConvolutionUnit: AnyObject {
   var shape: ConvolutionShape { get }
-  /// How outputs are stored that do not leave a stage.
+  /// How outputs are stored that do not leave a stage, and in training the gradients of those that do not leave a block.
   var hiddenPrecision: Precision { get }
 
   /// Computes y = activation(norm(conv(x)) [+ residual]) for `images` images.

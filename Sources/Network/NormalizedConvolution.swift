@@ -164,7 +164,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
   /// Back-propagates through normalisation and convolution, and leaves the parameters' gradients in their arenas.
   /// - Parameters:
   ///   - dy: the gradient of the output.
-  ///   - dyStored: how it is; with y in single precision.
+  ///   - dyStored: how it is: in single precision, or without y in ``hiddenPrecision``.
   ///   - stride: the distance between two pixels of dy, and of y, in values.
   ///   - y: the output where it was made with a residual and went through ReLU here. Where that was zero, dy is set to zero in place.
   ///   - x: the input of the forward pass.
@@ -181,6 +181,7 @@ public final class NormalizedConvolution: ConvolutionUnit {
     let stride = stride ?? channels
     let isRectified = activation == .relu
     precondition(!isRectified || !hasResidual || y != nil)
+    precondition(dyStored == .fp32 || precision == .bf16 && y == nil)
     let (z, mean, inverseDeviation) = (z, mean.pointer, inverseDeviation.pointer)
     try recall(x)
     // Without y, what was let through is seen by the normalised output.

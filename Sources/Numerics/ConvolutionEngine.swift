@@ -32,7 +32,7 @@ public protocol ConvolutionEngine: AnyObject, Sendable {
   /// - Parameters:
   ///   - channels: so many of x's channels, from the first on, whose gradient is needed; what the others get is of no meaning.
   ///   - adding: whether it is added to what dx has, in single precision.
-  ///   - stored: how dx is; in bf16 its channels are even in number.
+  ///   - stored: how dx is; in bf16 its channels are even in number, and the gradient is needed of all.
   func inputGradient(
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision) throws

@@ -293,7 +293,7 @@ final class PatchConvolution {
       let (halves, halvesStride) =
         product.isDense
         ? (y + (places.lowerBound * width + columns.lowerBound) / 2, width / 2) : (target, columns.count / 2)
-      halves.withMemoryRebound(to: UInt32.self, capacity: columns.count / 2) {
+      halves.withMemoryRebound(to: UInt32.self, capacity: rows * halvesStride) {
         rd_pair_columns(target, stride, rows, columns.count, $0, halvesStride)
       }
     } else {
@@ -447,7 +447,7 @@ final class PatchConvolution {
     let isPixelwise = shape.kernel == 1 && shape.stride == 1
     var ahead = rd_ahead(
       isPixelwise || shape.isTransposed ? rd_area(x, pixels: next, of: shape.inputChannels, channels: rows) : nil,
-      isPixelwise || !shape.isTransposed ? rd_area(dy, pixels: next, of: shape.outputChannels, channels: columns) : nil)
+      shape.isTransposed ? nil : rd_area(dy, pixels: next, of: shape.outputChannels, channels: columns))
     rd_multiply_panels(
       instructions.code, paired ? 1 : 0, left, 1, leftStride, panels, words * panelWidth, rows.count, columns.count,
       words, output, columns.count, adding ? 1 : 0, &ahead)

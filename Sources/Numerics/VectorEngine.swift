@@ -90,6 +90,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     _ shape: ConvolutionShape, images: Int, channels: Int, dy: FeatureMap, weights: UnsafePointer<Float>,
     adding: Bool, into dx: UnsafeMutablePointer<Float>, stored: Precision
   ) throws {
+    precondition(stored == .fp32 || !adding && channels == shape.inputChannels && channels % 2 == 0)
     if usesWinograd(shape) {
       try winograd.inputGradient(
         shape, images: images, channels: channels, dy: dy, weights: weights, adding: adding, into: dx,

@@ -499,13 +499,13 @@ final class WinogradConvolution {
           tiling.stride, pairedRows, ownDY.start, dy.precision.bf16Flag, target.height, target.width, target.channels,
           outputs.count, tiling.high, tiling.wide, start, rows, d, gradientPlane, panelWidth, rows * panelWidth)
         let next = min(start + Self.tiles, own.upperBound)..<min(start + 2 * Self.tiles, own.upperBound)
-        var ahead = rd_ahead(
+        let ahead = rd_ahead(
           rd_area(x, pixels: source.pixels(under: next, of: perImage), of: source.channels, channels: inputs),
           rd_area(dy, pixels: target.pixels(under: next, of: perImage), of: target.channels, channels: outputs))
         addPlanes(
           tiling, v, plane: plane, rowStride: inputs.count, d, plane: gradientPlane, panelStride: rows * panelWidth,
           inputs: inputs.count, outputs: outputs.count, rows: rows, into: m, plane: productPlane,
-          adding: start > own.lowerBound, ahead: &ahead)
+          adding: start > own.lowerBound, ahead: ahead)
       }
       rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, partial)
     }
@@ -550,7 +550,7 @@ final class WinogradConvolution {
           tiling, v + rows.lowerBound * input + inputs.lowerBound, plane: plane, rowStride: input,
           d + outputs.lowerBound * count + rows.lowerBound * panelWidth, plane: gradientPlane,
           panelStride: count * panelWidth, inputs: inputs.count, outputs: outputs.count, rows: rows.count, into: m,
-          plane: productPlane, adding: false, ahead: nil)
+          plane: productPlane, adding: false, ahead: rd_ahead())
         rd_winograd_weights_adjoint(tiling.stride, m, productPlane, inputs.count * outputs.count, room)
         return UnsafePointer(room)
       }
@@ -561,8 +561,9 @@ final class WinogradConvolution {
   private func addPlanes(
     _ tiling: Tiling, _ v: UnsafePointer<Float>, plane: Int, rowStride: Int, _ d: UnsafePointer<Float>,
     plane gradientPlane: Int, panelStride: Int, inputs: Int, outputs: Int, rows: Int,
-    into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool, ahead: UnsafeMutablePointer<rd_ahead>?
+    into m: UnsafeMutablePointer<Float>, plane productPlane: Int, adding: Bool, ahead: rd_ahead
   ) {
+    var ahead = ahead
     for k in 0..<tiling.planes {
       // The first of the planes that meet these weights overwrites.
       let (row, column) = (k / tiling.points, k % tiling.points)
@@ -570,7 +571,7 @@ final class WinogradConvolution {
       rd_multiply_panels(
         instructions.code, isPaired ? 1 : 0, v + k * plane, 1, rowStride, d + k * gradientPlane, panelStride, inputs,
         outputs, rows,
-        m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0, ahead)
+        m + tiling.weightPlane(of: k) * productPlane, outputs, adding || isLater ? 1 : 0, &ahead)
     }
   }
 }

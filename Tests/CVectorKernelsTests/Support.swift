@@ -44,6 +44,8 @@ struct StoredMap {
 
   func halves(_ count: Int) -> [UInt16] { (0..<count).map { memory.load(fromByteOffset: 2 * $0, as: UInt16.self) } }
 
+  func floats(_ count: Int) -> [Float] { (0..<count).map { memory.load(fromByteOffset: 4 * $0, as: Float.self) } }
+
   /// A number in bf16.
   static func half(_ value: Float) -> UInt16 { UInt16(bf16(value).bitPattern >> 16) }
 }

@@ -169,6 +169,18 @@ import Testing
         rd_batch_norm_input_gradient(
           x.start, y == nil ? scale : nil, shift, dy.start, dy.isBF16, stride, a, b, c, &floats, 0, Self.rows, channels)
       }
+      // What is masked on the way stays as it was, and dx may take the place of x.
+      if y == nil {
+        let stays =
+          isGradientInBF16
+          ? dy.halves(original.count) == original.map(StoredMap.half) : dy.floats(original.count) == original
+        #expect(stays)
+        let inPlace = isBF16 ? StoredMap(halvesOf: values) : StoredMap(values)
+        rd_batch_norm_input_gradient(
+          inPlace.start, scale, shift, dy.start, dy.isBF16, stride, a, b, c, inPlace.start, inPlace.isBF16, Self.rows,
+          channels)
+        #expect(isBF16 ? inPlace.halves(values.count) == halves : inPlace.floats(values.count) == floats)
+      }
       return (sums, halves, floats)
     }
     let own = backward(through: nil)

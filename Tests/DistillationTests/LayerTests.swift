@@ -70,6 +70,58 @@ import Testing
     }
   }
 
+  /// Gradients that bf16 can hold give the same bits wherever they are stored, and what is made in their place is the same, rounded.
+  @Test(arguments: [
+    ConvolutionShape(inputChannels: 8, outputChannels: 40, kernel: 1, inputHeight: 6, inputWidth: 6),
+    ConvolutionShape(inputChannels: 34, outputChannels: 36, kernel: 3, inputHeight: 10, inputWidth: 9),
+    ConvolutionShape(inputChannels: 64, outputChannels: 32, kernel: 3, stride: 2, inputHeight: 32, inputWidth: 32),
+    ConvolutionShape(upsampling: 2, inputChannels: 32, outputChannels: 8, inputHeight: 4, inputWidth: 4),
+  ])
+  func gradientsInBF16MakeTheSameBits(shape: ConvolutionShape) throws {
+    let (images, shards) = (3, 2)
+    let numbers = randomNumbers(images * shape.outputCount, seed: 4).map(bf16)
+    func halves(_ values: [Float]) -> [Float] {
+      stride(from: 0, to: values.count, by: 2).map {
+        Float(bitPattern: values[$0].bitPattern >> 16 | values[$0 + 1].bitPattern)
+      }
+    }
+    /// The gradients of input, weights, scale and shift.
+    func gradients(stored: Precision) throws -> (dx: [Float], parameters: [Float]) {
+      try EngineKind.vectorInBF16.with(threads: 2) { engine in
+        let step = TrainingStep(
+          engine: engine, tree: try ShardTree(shards: shards, ranks: 1), communicator: LocalCommunicator(),
+          capacity: images)
+        let unit = NormalizedConvolution(
+          UnitDescription(convolution: "conv", normalization: "bn", shape: shape), step: step)
+        let parameters = step.parameters
+        parameters.allocate(nodes: step.accumulator.nodes.count)
+        for (index, value) in randomNumbers(shape.weightCount, seed: 5).enumerated() {
+          parameters.weights.values[index] = value
+        }
+        for index in 0..<shape.outputChannels {
+          (parameters.affine.values[index], parameters.statistics.values[shape.outputChannels + index]) = (1, 1)
+        }
+        let x = FloatBuffer(randomNumbers(images * shape.inputCount, seed: 6))
+        let y = FloatBuffer(images * shape.outputCount)
+        // One memory for dy, and then dx.
+        let room = FloatBuffer(images * max(shape.inputCount, shape.outputCount))
+        for (index, value) in (stored == .bf16 ? halves(numbers) : numbers).enumerated() { room.pointer[index] = value }
+        step.begin(imagesPerShard: counts(images, shards: shards), batch: images)
+        try unit.forward(x.pointer, images: images, into: y.pointer)
+        try unit.backward(
+          room.pointer, stored: stored, x: .fp32(x.pointer), into: room.pointer, dxStored: stored)
+        let gradients =
+          Array(UnsafeBufferPointer(start: parameters.weightGradients, count: shape.weightCount))
+          + parameters.affineGradients.values
+        return (Array(room.values.prefix(stored.words(images * shape.inputCount))), gradients)
+      }
+    }
+    let (floats, rounded) = (try gradients(stored: .fp32), try gradients(stored: .bf16))
+    #expect(floats.dx.contains { $0 != 0 } && floats.parameters.allSatisfy(\.isFinite))
+    #expect(rounded.parameters == floats.parameters)
+    #expect(rounded.dx.map(\.bitPattern) == halves(floats.dx.map(bf16)).map(\.bitPattern))
+  }
+
   /// - Parameter error: of a tensor's numbers, relative to those expected.
   private func compare(
     _ layer: Layer, _ variant: Variant, engine: any ConvolutionEngine, shards: Int,

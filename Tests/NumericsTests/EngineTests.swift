@@ -84,6 +84,7 @@ import Testing
           if pass != .weightGradient && channels % 2 == 0 { expected = expected.map(bf16) }
           let isSame = sameBits(try example.run(pass, on: engine, shards: shards, stored: .bf16), expected)
           #expect(isSame, "\(instructions), \(pass)")
+          if pass == .weightGradient { return }
           let mixed = try example.run(pass, on: engine, shards: shards, outputStored: .bf16)
           let isMixedSame = sameBits(mixed, expected)
           #expect(isMixedSame, "\(instructions), \(pass), only what is made")

@@ -1,7 +1,7 @@
 // Loops over channels, compiled for several instruction sets of which the processor's is taken at run time. They are C for one reason:
 // Swift compiles a binary for one instruction set.
 //
-// Layout everywhere: `rows` pixels of `channels` floats; a stride is the distance in floats between the pixels of a tensor, which is
+// Layout everywhere: `rows` pixels of `channels` values; a stride is the distance in values between the pixels of a tensor, which is
 // larger than `channels` for a slice of a concatenation.
 #pragma once
 #include <stddef.h>
@@ -36,13 +36,14 @@ void rd_depthwise(const float *x, ptrdiff_t height, ptrdiff_t width, ptrdiff_t c
                   ptrdiff_t padding, ptrdiff_t out_width, ptrdiff_t first, ptrdiff_t rows, float *y);
 
 // First half of batch normalisation's backward pass: adds to each channel the sums over the rows of dy and of dy * (x - mean) * inverse_deviation.
-// Where the output went through ReLU, what counts of dy is 0 where that is: by the output y, and then dy is set to it in place; or if scale is not
-// NULL, by x * scale + shift. With x of floats all are; y beside a dy of bf16 is not provided.
+// Where the output went through ReLU, dy counts where that is above 0 only: by the output y, and then what does not count becomes 0 in place; or by
+// x * scale + shift, and then dy stays as it is. Of y and scale one at least is NULL. With x of floats all are; y beside a dy of bf16 is not provided.
 void rd_batch_norm_gradient_sums(const void *x, int x_is_bf16, const float *mean, const float *inverse_deviation, const float *scale,
                                  const float *shift, const void *y, int y_is_bf16, ptrdiff_t y_stride, void *dy, int dy_is_bf16,
                                  ptrdiff_t dy_stride, ptrdiff_t rows, ptrdiff_t channels, double *sum, double *sum_normalised);
 
-// Second half: dx = dy * a + x * b + c by channel, of what counts of dy by x * scale + shift. x and dx are floats or bf16, both alike; dx may be x.
+// Second half: dx = dy * a + x * b + c by channel, where dy counts by x * scale + shift only; everywhere if scale is NULL. x and dx are floats or
+// bf16, both alike; dx may be x. With x of floats dy is too.
 void rd_batch_norm_input_gradient(const void *x, const float *scale, const float *shift, const void *dy, int dy_is_bf16, ptrdiff_t dy_stride,
                                   const float *a, const float *b, const float *c, void *dx, int is_bf16, ptrdiff_t rows, ptrdiff_t channels);
 
@@ -102,7 +103,7 @@ enum { RD_PANEL = 32 };
 void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
                     ptrdiff_t panel_stride);
 
-// Memory that will soon be read: runs of `bytes`, `stride` bytes apart. `next` is the next line, in a run of which `left` bytes are left.
+// Memory that will soon be read, but for lines that a run shares at its end: runs of `bytes`, `stride` bytes apart. `next` is the next line, in a run of which `left` bytes are left.
 typedef struct {
   const char *next;
   ptrdiff_t left, bytes, stride, runs;
@@ -169,7 +170,7 @@ void rd_winograd_output_adjoint(int stride, int pairing, const void *dy, int is_
 void rd_winograd_weights_adjoint(int stride, const float *planes, ptrdiff_t plane, ptrdiff_t weight_count, float *weights);
 
 // The input's gradient, with weights turned by half a turn and transposed: at stride 1 a convolution like any other, at stride 2 with these two in the
-// places of rd_winograd_input and rd_winograd_output. A tile is then 8x8 pixels of dx.
+// places of rd_winograd_input and rd_winograd_output. A tile is then 8x8 pixels of dx, which in bf16 is not added to.
 void rd_winograd_strided_gradient(int pairing, const void *dy, int is_bf16, ptrdiff_t height, ptrdiff_t width, ptrdiff_t pixel_stride, ptrdiff_t channels,
                                   ptrdiff_t tiles_high, ptrdiff_t tiles_wide, ptrdiff_t first, ptrdiff_t rows, float *planes, ptrdiff_t plane,
                                   ptrdiff_t row_stride, ptrdiff_t panel_stride);
