@@ -213,10 +213,10 @@ public final class NormalizedConvolution: ConvolutionUnit {
     if output == nil { step.passingOutput.holder = nil }
     try step.forImageParts { images in
       let z = z + precision.words(images.lowerBound * size)
+      let dy = dy + dyStored.words(images.lowerBound * pixels * stride)
       rd_batch_norm_input_gradient(
-        z, factors, shifts, dy + dyStored.words(images.lowerBound * pixels * stride), dyStored.bf16Flag, stride, a, b,
-        c,
-        z, precision.bf16Flag, images.count * pixels, channels)
+        z, factors, shifts, dy, dyStored.bf16Flag, stride, a, b, c, z, precision.bf16Flag, images.count * pixels,
+        channels)
     }
 
     let dz = FeatureMap(z, stored: precision)

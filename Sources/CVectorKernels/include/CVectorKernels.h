@@ -103,7 +103,8 @@ enum { RD_PANEL = 32 };
 void rd_pack_panels(const float *b, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows, ptrdiff_t columns, float *panels,
                     ptrdiff_t panel_stride);
 
-// Memory that will soon be read, but for lines that a run shares at its end: runs of `bytes`, `stride` bytes apart. `next` is the next line, in a run of which `left` bytes are left.
+// Memory that will soon be read: runs of `bytes`, `stride` bytes apart. `next` is the next line, in a run of which `left` bytes are left; a run that
+// does not begin with a line may lack its last one.
 typedef struct {
   const char *next;
   ptrdiff_t left, bytes, stride, runs;
