@@ -76,8 +76,9 @@ INLINE void NAME(rows)(int paired, ptrdiff_t rows, ptrdiff_t depth, const void *
   for (ptrdiff_t tile = 0; tile < tiles; tile++) {
     ptrdiff_t first = rows * tile / tiles, count = rows * (tile + 1) / tiles - first;
     fetch(ahead, depth);
-    // The next tile's sums, which memory may have to give first.
-    for (ptrdiff_t i = first + count; tile + 1 < tiles && i < rows * (tile + 2) / tiles; i++)
+    // The next tile's sums, which memory may have to give first. Shallow tiles take no longer than asking would.
+    ptrdiff_t next = depth < 64 || tile + 1 == tiles ? first + count : rows * (tile + 2) / tiles;
+    for (ptrdiff_t i = first + count; i < next; i++)
       for (int column = 0; column < PANEL; column += 16) __builtin_prefetch(c + i * c_stride + column, 1, 3);
     for (int column = 0; column < PANEL; column += 2 * LANES) {
       const void *ta = (const char *)a + 4 * first * row_stride, *tb = (const char *)b + 4 * column;
