@@ -5,13 +5,13 @@ import Testing
 
 extension ParallelTests {
   /// rd-eval export and import. Other programs' part of it is scripts/check-exchange.
-  @Suite struct Exchange {
+  @Suite(Exchange.exported) struct Exchange {
     private func eval(_ arguments: [String], ranks: Int? = nil) throws -> ToolProcess.Outcome {
       try ToolProcess.run("rd-eval", arguments, ranks: ranks)
     }
 
     /// The files of the standard run, made once.
-    private static let exported = Result {
+    fileprivate static let exported = Shared {
       let folder = try TemporaryFolder()
       for name in ["a.pth", "a.safetensors", "a.onnx"] {
         let outcome = try ToolProcess.run("rd-eval", ["export", Workplace.standard().path, folder(name)])

@@ -10,9 +10,9 @@ import Testing
 
 extension ParallelTests {
   /// rd-eval on sets of which memory holds a small part only.
-  @Suite struct LargeSets {
+  @Suite(LargeSets.data) struct LargeSets {
     /// 300 images.
-    private static let data = Result {
+    fileprivate static let data = Shared {
       let folder = try TemporaryFolder()
       let made = try ToolProcess.run(
         "rd-data",

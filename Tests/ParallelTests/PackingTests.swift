@@ -4,7 +4,7 @@ import Testing
 
 extension ParallelTests {
   /// Many categories in one job.
-  @Suite struct Packing {
+  @Suite(Packing.alone) struct Packing {
     private struct Summary: Decodable {
       struct Category: Decodable {
         let category: String
@@ -36,7 +36,7 @@ extension ParallelTests {
     }
 
     /// The runs of the categories alone, in a folder that looks as one of theirs together.
-    private static let alone = Result {
+    fileprivate static let alone = Shared {
       let folder = try TemporaryFolder()
       for category in ["a", "b", "c", "d"] {
         let outcome = try train(category, output: folder(category))

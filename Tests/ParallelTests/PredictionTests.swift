@@ -5,7 +5,7 @@ import Testing
 
 extension ParallelTests {
   /// rd-eval predict: what it says of images, whatever they are and on any number of ranks.
-  @Suite struct Predicting {
+  @Suite(Predicting.heldOutRun) struct Predicting {
     struct Line: Decodable, Equatable {
       struct Region: Decodable, Equatable {
         let x, y, width, height, area, peakX, peakY: Int
@@ -21,7 +21,7 @@ extension ParallelTests {
     }
 
     /// Ten images, four of them held out.
-    private static let heldOutRun = Result {
+    fileprivate static let heldOutRun = Shared {
       let path = try TemporaryFolder()
       let outcome = try Workplace.train(["--validation-fraction", "0.4"], output: path("run"))
       guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
