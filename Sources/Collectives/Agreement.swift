@@ -19,12 +19,15 @@ extension Communicator {
       if size == 1 { throw failure }
       let message = "rank \(rankInJob) (\(LaunchEnvironment.hostName)): \(failure.message)"
       report = try Array(
-        JSONEncoder().encode(FailureReport(code: failure.code.rawValue, message: message, hint: failure.hint)))
+        JSONEncoder().encode(
+          FailureReport(
+            code: failure.code.rawValue, message: message, hint: failure.hint, isNotFinite: failure.isNotFinite)))
     }
     if let first = try allGather(report).first(where: { !$0.isEmpty }) {
       let report = try JSONDecoder().decode(FailureReport.self, from: Data(first))
       throw Failure(
-        ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint, isOnAllRanks: true)
+        ExitCode(rawValue: report.code) ?? .internalError, report.message, hint: report.hint, isOnAllRanks: true,
+        isNotFinite: report.isNotFinite)
     }
     return try result.get()
   }
@@ -79,4 +82,5 @@ private struct FailureReport: Codable {
   var code: Int32
   var message: String
   var hint: String?
+  var isNotFinite: Bool
 }

@@ -4,6 +4,7 @@ import Synchronization
 enum MPICall: UInt8, Sendable {
   case barrier = 1
   case broadcast, allGather, allToAll
+  case split, duplicate
   case workQueue
 
   /// MPI's name for where the rank waits.
@@ -13,6 +14,8 @@ enum MPICall: UInt8, Sendable {
     case .broadcast: "MPI_Bcast"
     case .allGather: "MPI_Allgatherv"
     case .allToAll: "MPI_Waitall"
+    case .split: "MPI_Comm_split"
+    case .duplicate: "MPI_Comm_dup"
     case .workQueue: "the queue of work"
     }
   }

@@ -156,7 +156,7 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
 
   public func split(_ group: Int) throws -> any Communicator {
     var part: MPI_Comm?
-    try check(MPI_Comm_split(handle, Int32(group), Int32(rank), &part), "MPI_Comm_split")
+    try call(.split) { MPI_Comm_split(handle, Int32(group), Int32(rank), &part) }
     return try MPICommunicator(part, rankInJob: rankInJob, messageLimit: messageLimit, place: place)
   }
 
@@ -164,7 +164,7 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
     try requireSeveralThreads(for: "sharing work between groups of ranks", hint: "start a job for each category")
     // Its messages have a communicator of their own.
     var copy: MPI_Comm?
-    try check(MPI_Comm_dup(handle, &copy), "MPI_Comm_dup")
+    try call(.duplicate) { MPI_Comm_dup(handle, &copy) }
     return MPIWorkQueue(count: count, over: copy, of: self)
   }
 

@@ -30,12 +30,25 @@ public struct Failure: Error, Sendable, CustomStringConvertible {
   public let hint: String?
   /// Whether every rank of the job has this failure, so that all can end in order. Otherwise the one that has it must abort the job.
   public var isOnAllRanks: Bool
+  /// Whether the reason is numbers that are not finite, and no defect of the program.
+  public let isNotFinite: Bool
 
-  public init(_ code: ExitCode, _ message: String, hint: String? = nil, isOnAllRanks: Bool = false) {
+  public init(
+    _ code: ExitCode, _ message: String, hint: String? = nil, isOnAllRanks: Bool = false, isNotFinite: Bool = false
+  ) {
     self.code = code
     self.message = message
     self.hint = hint
     self.isOnAllRanks = isOnAllRanks
+    self.isNotFinite = isNotFinite
+  }
+
+  /// A failure for numbers that are not finite. Its code is `internalError`.
+  public static func notFinite(
+    _ message: String, hint: String = "numbers that are not finite come from a diverged training or damaged weights",
+    isOnAllRanks: Bool = false
+  ) -> Failure {
+    Failure(.internalError, message, hint: hint, isOnAllRanks: isOnAllRanks, isNotFinite: true)
   }
 
   public var description: String {

@@ -1,5 +1,6 @@
 import Imagery
 import Metrics
+import Scoring
 
 /// What an evaluation is told.
 public struct EvaluationOptions: Sendable {
@@ -12,7 +13,7 @@ public struct EvaluationOptions: Sendable {
   /// Where the results go.
   public var output: String
   /// What the pixels' scores may take in a rank's memory while they are sorted, in bytes.
-  package var pixelMemory = 256 << 20
+  package var pixelMemory = TestScoring.pixelMemory
 
   public init(
     _ detector: DetectorOptions, threshold: ThresholdChoice = .falseAlarmRate(0.01), dataSet: DataSet,

@@ -1,11 +1,8 @@
 import Diagnostics
 
-private let hint = "numbers that are not finite come from a diverged training or damaged weights"
-
 func requireFinite(_ values: [Double], _ what: String) throws {
   if let index = values.firstIndex(where: { !$0.isFinite }) {
-    throw Failure(
-      .internalError, "metrics: \(what) must be finite, but number \(index) is \(values[index])", hint: hint)
+    throw Failure.notFinite("metrics: \(what) must be finite, but number \(index) is \(values[index])")
   }
 }
 
@@ -16,6 +13,6 @@ func requireMap(_ map: [Float], width: Int, height: Int) throws {
   }
   // Magnitudes order as their bits do, infinity and NaN last; a maximum without branches is fast.
   guard map.reduce(0, { max($0, $1.magnitude.bitPattern) }) < Float.infinity.bitPattern else {
-    throw Failure(.internalError, "metrics: an anomaly map holds scores that are not finite", hint: hint)
+    throw Failure.notFinite("metrics: an anomaly map holds scores that are not finite")
   }
 }

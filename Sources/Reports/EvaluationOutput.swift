@@ -141,9 +141,7 @@ public enum ScoreTable {
     var text = header(threshold).joined(separator: ",") + "\n"
     for row in rows {
       for number in [row.score] + row.scaleMaxima.compactMap({ $0 }) where !number.isFinite {
-        throw Failure(
-          .internalError, "\(path): a score of \(row.path) is \(number)",
-          hint: "numbers that are not finite come from a diverged training or damaged weights")
+        throw Failure.notFinite("\(path): a score of \(row.path) is \(number)")
       }
       func written(_ number: Double?) -> String { number.map { "\($0)" } ?? "" }
       var fields = [csvField(row.path), csvField(row.kind), row.isAnomalous ? "1" : "0", written(row.score)]

@@ -28,8 +28,6 @@ public struct HeatMapScale: Sendable, Equatable {
 /// Takes an anomaly map whose values are all finite, and no other.
 func requireFinite(_ map: [Float]) throws {
   if let index = map.firstIndex(where: { !$0.isFinite }) {
-    throw Failure(
-      .internalError, "heat map: value \(index) of an anomaly map is \(map[index])",
-      hint: "numbers that are not finite come from a diverged training or damaged weights")
+    throw Failure.notFinite("heat map: value \(index) of an anomaly map is \(map[index])")
   }
 }

@@ -67,8 +67,7 @@ package final class FeatureExtractor {
     try teacher.forward(inputs, images: numbers.count, into: target, first: first)
     try team.run(numbers.count) { [grid, paths] index, _ in
       guard !target.isFinite(image: first + index) else { return }
-      throw Failure(
-        .internalError,
+      throw Failure.notFinite(
         "\(paths[numbers[index] / grid.count]): the teacher makes numbers of it that are not finite",
         hint: "are these the weights of a trained network?")
     }

@@ -34,6 +34,9 @@ package struct TestScoring {
     package let seconds: Double
   }
 
+  /// What the pixels' scores may take in a rank's memory where nothing else is said, in bytes.
+  package static let pixelMemory = 256 << 20
+
   /// Collective.
   /// - Parameters:
   ///   - pixelMemory: what the pixels' scores may take in a rank's memory while they are sorted, in bytes.
@@ -41,7 +44,7 @@ package struct TestScoring {
   ///   - each: called for each of this rank's images.
   /// - Throws: on all ranks the same `Failure`, that of `each` included.
   package func score(
-    pixelMemory: Int = 256 << 20, scratchIn folder: String,
+    pixelMemory: Int = Self.pixelMemory, scratchIn folder: String,
     each: (_ image: Int, _ detection: Detection) throws -> Void = { _, _ in }
   ) throws -> Outcome {
     let pixels = try communicator.agree {
@@ -96,8 +99,6 @@ extension Detection {
   /// - Throws: `Failure(.internalError)` where the score is not a number.
   package func requireFiniteScore(of picture: String) throws {
     guard !score.isFinite else { return }
-    throw Failure(
-      .internalError, "\(picture): the score is \(score)",
-      hint: "numbers that are not finite come from a diverged training or damaged weights")
+    throw Failure.notFinite("\(picture): the score is \(score)")
   }
 }

@@ -44,8 +44,7 @@ extension Trainer {
     }
     let odd = try communicator.allGather(values: zip(own, findings).filter { !$1.isFinite }.map(\.0)).sorted()
     guard odd.isEmpty else {
-      throw Failure(
-        .internalError,
+      throw Failure.notFinite(
         "step \(step): the scores of these normal images are not finite: "
           + abridged(odd.map { normal.images[$0].relativePath }),
         hint: "training has diverged, or the running averages that images are scored with lag behind it: "

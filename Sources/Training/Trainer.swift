@@ -192,8 +192,7 @@ public final class Trainer {
       paths.isEmpty
       ? "" : "\n  rank \(communicator.rankInJob) (\(LaunchEnvironment.hostName)): " + abridged(paths)
     let texts = try communicator.allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
-    return Failure(
-      .internalError,
+    return .notFinite(
       "step \(step + 1), \(found.place): numbers that are not finite, with these images:" + texts.joined(),
       hint:
         "no weight was changed, and the last checkpoint is intact; try a lower --learning-rate, or look at the images",
@@ -226,9 +225,7 @@ public final class Trainer {
   func goOn<Value>(without what: String, _ work: () throws -> Value) throws -> Value? {
     do {
       return try work()
-    } catch let failure as Failure
-      where failure.isOnAllRanks && [.inputOutput, .badData, .internalError].contains(failure.code)
-    {
+    } catch let failure as Failure where failure.isSurvivable {
       console.warn(
         "no \(what) of step \(step): \(failure)\n  training goes on and tries again when the next one is due")
       return nil
@@ -306,6 +303,11 @@ public final class Trainer {
     return "step \(event.step)/\(stepCount) epoch \(event.epoch) loss \(decimal(event.loss, digits: 4)) "
       + "\(decimal(event.imagesPerSecond, digits: 1)) images/s, \(spoken(rest)) left"
   }
+}
+
+extension Failure {
+  /// Whether training can go on where something failed so that it can do without: on all ranks, and not by a defect of the program.
+  var isSurvivable: Bool { isOnAllRanks && ([.inputOutput, .badData].contains(code) || isNotFinite) }
 }
 
 /// The first of some names, for a message.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Diagnostics
 import Distillation
 import FileSystem
 import Numerics
@@ -31,7 +32,7 @@ struct CommonOptions: ParsableArguments {
 
   /// Prints the table, and writes the file where one is wanted.
   func publish(_ report: Report) throws {
-    print(report.table)
+    try writeResult(report.table + "\n")
     if let json { try writeFile(json, bytes: Array(report.json)) }
   }
 }

@@ -50,7 +50,7 @@ struct Synthesize: ParsableCommand {
     try SyntheticDataSet.write(
       to: folder, seed: seed, imageSize: imageSize, trainingCount: trainingCount, goodTestCount: goodTestCount,
       defectsPerKind: defectsPerKind, kinds: kinds?.split(separator: ",").map(String.init), defectSize: defectSize)
-    print("\(folder)/\(SyntheticDataSet.category)")
+    try writeResult("\(folder)/\(SyntheticDataSet.category)\n")
   }
 }
 
@@ -86,7 +86,7 @@ struct Import: ParsableCommand {
     let categories = try NoveltyDataSet.write(
       pictures, to: folder, normal: normal?.split(separator: ",").map(String.init), limit: limit
     ) { done, total in console.progress(done, of: total, "category \(done)/\(total)") }
-    for category in categories { print("\(folder)/\(category)") }
+    try writeResult(categories.map { "\(folder)/\($0)\n" }.joined())
   }
 }
 

@@ -49,6 +49,13 @@ import collectives_probe
   func otherErrorsAreInternal(size: Int) throws {
     let failures = try failures(size: size) { _ in .failure(Broken()) }
     #expect(failures.allSatisfy { $0?.code == .internalError && $0?.message.contains("Broken()") == true })
+    #expect(failures.allSatisfy { $0?.isNotFinite == false })
+  }
+
+  @Test(arguments: [1, 2])
+  func numbersThatAreNotFiniteAreToldFromDefects(size: Int) throws {
+    let failures = try failures(size: size) { _ in .failure(Failure.notFinite("the score is nan")) }
+    #expect(failures.allSatisfy { $0?.code == .internalError && $0?.isNotFinite == true })
   }
 
   /// The others may be waiting in the call that failed on this rank: asking them would hang.

@@ -64,12 +64,15 @@ import collectives_probe
     #expect(job.status == 0 && !job.errors.contains("collectives-probe: "), "\(job.errors)")
   }
 
-  @Test func aRankThatDoesNothingIsNamed() throws {
-    let job = try mpirun(3, "idle")
+  @Test(arguments: [
+    ("idle", "MPI_Barrier"), ("idle before a split", "MPI_Comm_split"), ("idle before a queue", "MPI_Comm_dup"),
+  ])
+  func aRankThatDoesNothingIsNamed(scenario: String, call: String) throws {
+    let job = try mpirun(3, scenario)
     #expect(job.status == ExitCode.communication.rawValue)
     let (own, other) = ("rank 0 on host", "rank 2 on host \(LaunchEnvironment.hostName) (process ")
     #expect(job.errors.components(separatedBy: "collectives-probe: step 7: \(own) ").count == 2, "\(job.errors)")
-    #expect(job.errors.contains("in MPI_Barrier, collective call "), "\(job.errors)")
+    #expect(job.errors.contains("in \(call), collective call "), "\(job.errors)")
     #expect(job.errors.components(separatedBy: "\n  \(other)").count == 2, "\(job.errors)")
     #expect(job.errors.contains("which has used no processor time for"), "\(job.errors)")
   }

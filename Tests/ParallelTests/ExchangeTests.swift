@@ -3,21 +3,21 @@ import TensorFiles
 import TestSupport
 import Testing
 
+/// The files of the standard run, made once.
+private let exportedFiles = Shared {
+  let folder = try TemporaryFolder()
+  for name in ["a.pth", "a.safetensors", "a.onnx"] {
+    let outcome = try ToolProcess.run("rd-eval", ["export", Workplace.standard().path, folder(name)])
+    guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
+  }
+  return folder
+}
+
 extension ParallelTests {
   /// rd-eval export and import. Other programs' part of it is scripts/check-exchange.
-  @Suite(Exchange.exported) struct Exchange {
+  @Suite(exportedFiles) struct Exchange {
     private func eval(_ arguments: [String], ranks: Int? = nil) throws -> ToolProcess.Outcome {
       try ToolProcess.run("rd-eval", arguments, ranks: ranks)
-    }
-
-    /// The files of the standard run, made once.
-    fileprivate static let exported = Shared {
-      let folder = try TemporaryFolder()
-      for name in ["a.pth", "a.safetensors", "a.onnx"] {
-        let outcome = try ToolProcess.run("rd-eval", ["export", Workplace.standard().path, folder(name)])
-        guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
-      }
-      return folder
     }
 
     private func differences(_ first: TensorTable, _ second: TensorTable) -> [String] {
@@ -27,7 +27,7 @@ extension ParallelTests {
     }
 
     @Test func whatIsExportedIsImportedToTheBit() throws {
-      let folder = try Self.exported.get()
+      let folder = try exportedFiles.get()
       let authors = try TensorFile.read(path: folder("a.pth"))
       #expect(authors["bn.conv4.weight"]?.shape == [512, 1024, 1, 1])
       #expect(authors["decoder.layer3.1.bn2.num_batches_tracked"]?.values == [5])
@@ -59,7 +59,7 @@ extension ParallelTests {
     }
 
     @Test func anomalibsNamesAreKnown() throws {
-      let folder = try Self.exported.get()
+      let folder = try exportedFiles.get()
       let tensors = try TensorFile.read(path: folder("a.safetensors")).tensors.map { tensor in
         let name =
           tensor.name.hasPrefix("bn.") ? "model.bottleneck.\(tensor.name.dropFirst(3))" : "model.\(tensor.name)"
@@ -73,7 +73,7 @@ extension ParallelTests {
     }
 
     @Test func whatDoesNotFitIsRefused() throws {
-      let folder = try Self.exported.get()
+      let folder = try exportedFiles.get()
       let run = try Workplace.standard().path
       try TensorFile.write(
         [LazyTensor(name: "decoder.layer1.weight", shape: [1]) { [0] }], toSafetensors: folder("other.safetensors"))
@@ -109,7 +109,7 @@ extension ParallelTests {
 
     /// The graph holds every tensor of the student and the teacher, and names what goes in and out.
     @Test func theGraphHoldsAllWeights() throws {
-      let folder = try Self.exported.get()
+      let folder = try exportedFiles.get()
       let model = try Protobuf([UInt8](Data(contentsOf: URL(filePath: folder("a.onnx")))))
       let graph = try Protobuf(try #require(model.fields(7).first))
       let constants = try graph.fields(5).map(Protobuf.init)

@@ -8,26 +8,26 @@ import Metrics
 import TestSupport
 import Testing
 
+/// 300 images.
+private let largeSet = Shared {
+  let folder = try TemporaryFolder()
+  let made = try ToolProcess.run(
+    "rd-data",
+    [
+      "synthesize", folder("data"), "--image-size", "64", "--train", "1", "--test-good", "140", "--test-defects",
+      "40",
+    ])
+  guard made.code == 0 else { throw ToolProcess.Trouble(description: made.errors) }
+  return folder
+}
+
 extension ParallelTests {
   /// rd-eval on sets of which memory holds a small part only.
-  @Suite(LargeSets.data) struct LargeSets {
-    /// 300 images.
-    fileprivate static let data = Shared {
-      let folder = try TemporaryFolder()
-      let made = try ToolProcess.run(
-        "rd-data",
-        [
-          "synthesize", folder("data"), "--image-size", "64", "--train", "1", "--test-good", "140", "--test-defects",
-          "40",
-        ])
-      guard made.code == 0 else { throw ToolProcess.Trouble(description: made.errors) }
-      return folder
-    }
-
+  @Suite(largeSet) struct LargeSets {
     /// Pixels of 1.2 MB in 16 KB.
     @Test(arguments: [1, 3])
     func manyRoundsGiveTheBitsOfOneSort(ranks: Int) throws {
-      let (data, folder) = (try Self.data.get()("data"), try TemporaryFolder())
+      let (data, folder) = (try largeSet.get()("data"), try TemporaryFolder())
       let checkpoint = try Workplace.standard().checkpoint(5)
       let evaluations = try LocalCommunicator.run(size: ranks) { communicator in
         var options = EvaluationOptions(
@@ -66,7 +66,7 @@ extension ParallelTests {
       let outcome = try ToolProcess.run(
         "rd-eval",
         [
-          Workplace.standard().path, "--data", Self.data.get()("data"), "--category", "surface", "--output",
+          Workplace.standard().path, "--data", largeSet.get()("data"), "--category", "surface", "--output",
           folder("out"),
         ], shell: "ulimit -f \(fileSize)")
       #expect(outcome.code == 74 && outcome.count(of: "out (scratch file of ") == 1, "\(outcome.errors)")

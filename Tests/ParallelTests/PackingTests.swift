@@ -2,9 +2,28 @@ import Foundation
 import TestSupport
 import Testing
 
+private let shortly = ["--max-steps", "2", "--threads", "1"]
+
+private func trainShortly(
+  _ category: String, _ options: [String] = [], output: String, ranks: Int? = nil
+) throws -> ToolProcess.Outcome {
+  try Workplace.train(
+    ["--data", Workplace.categories(), "--category", category] + shortly + options, output: output, ranks: ranks)
+}
+
+/// The runs of the categories alone, in a folder that looks as one of theirs together.
+private let runsAlone = Shared {
+  let folder = try TemporaryFolder()
+  for category in ["a", "b", "c", "d"] {
+    let outcome = try trainShortly(category, output: folder(category))
+    try #require(outcome.code == 0, "\(outcome.errors)")
+  }
+  return folder
+}
+
 extension ParallelTests {
   /// Many categories in one job.
-  @Suite(Packing.alone) struct Packing {
+  @Suite(runsAlone) struct Packing {
     private struct Summary: Decodable {
       struct Category: Decodable {
         let category: String
@@ -26,33 +45,14 @@ extension ParallelTests {
       var results: [String] { categories.map { "\($0.category) \($0.result)" } }
     }
 
-    private static let steps = ["--max-steps", "2", "--threads", "1"]
-
-    private static func train(
-      _ category: String, _ options: [String] = [], output: String, ranks: Int? = nil
-    ) throws -> ToolProcess.Outcome {
-      try Workplace.train(
-        ["--data", Workplace.categories(), "--category", category] + steps + options, output: output, ranks: ranks)
-    }
-
-    /// The runs of the categories alone, in a folder that looks as one of theirs together.
-    fileprivate static let alone = Shared {
-      let folder = try TemporaryFolder()
-      for category in ["a", "b", "c", "d"] {
-        let outcome = try train(category, output: folder(category))
-        try #require(outcome.code == 0, "\(outcome.errors)")
-      }
-      return folder
-    }
-
     private static func checkpoint(_ output: String, _ category: String) -> String {
       "\(output)/\(category)/checkpoints/\(TrainedRun.name(2))"
     }
 
     @Test(arguments: [(3, 1), (4, 2)])
     func everyCategoryIsTheRunItIsAlone(ranks: Int, each: Int) throws {
-      let (alone, folder) = (try Self.alone.get(), try TemporaryFolder())
-      let outcome = try Self.train(
+      let (alone, folder) = (try runsAlone.get(), try TemporaryFolder())
+      let outcome = try trainShortly(
         each == 1 ? "a, b, c, d" : "all", ["--ranks-per-category", "\(each)"], output: folder.path, ranks: ranks)
       try #require(outcome.code == 0, "\(outcome.errors)")
       for category in ["a", "b", "c", "d"] {
@@ -77,13 +77,13 @@ extension ParallelTests {
     }
 
     @Test func aFailureOfOneCategoryLeavesTheOthersAlone() throws {
-      let (alone, folder) = (try Self.alone.get(), try TemporaryFolder())
+      let (alone, folder) = (try runsAlone.get(), try TemporaryFolder())
       let (data, output) = (folder("data"), folder("runs"))
       try FileManager.default.copyItem(atPath: Workplace.categories(), toPath: data)
       let image = "\(data)/c/train/good/003.png"
       try truncate(image)
       func train(ranks: Int?, _ options: [String] = []) throws -> ToolProcess.Outcome {
-        try Self.train("all", ["--data", data] + options, output: output, ranks: ranks)
+        try trainShortly("all", ["--data", data] + options, output: output, ranks: ranks)
       }
 
       // The second group has one rank.
@@ -138,7 +138,7 @@ extension ParallelTests {
 
     @Test func aTeacherThatIsNotThereIsSaidOnce() throws {
       let folder = try TemporaryFolder()
-      let outcome = try Self.train("all", ["--teacher", "/nowhere.pth"], output: folder("runs"), ranks: 2)
+      let outcome = try trainShortly("all", ["--teacher", "/nowhere.pth"], output: folder("runs"), ranks: 2)
       #expect(outcome.code == 65 && outcome.count(of: "/nowhere.pth: ") == 1, "\(outcome.errors)")
     }
   }

@@ -3,9 +3,17 @@ import Imagery
 import TestSupport
 import Testing
 
+/// Ten images, four of them held out.
+private let heldOutRun = Shared {
+  let path = try TemporaryFolder()
+  let outcome = try Workplace.train(["--validation-fraction", "0.4"], output: path("run"))
+  guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
+  return path
+}
+
 extension ParallelTests {
   /// rd-eval predict: what it says of images, whatever they are and on any number of ranks.
-  @Suite(Predicting.heldOutRun) struct Predicting {
+  @Suite(heldOutRun) struct Predicting {
     struct Line: Decodable, Equatable {
       struct Region: Decodable, Equatable {
         let x, y, width, height, area, peakX, peakY: Int
@@ -18,14 +26,6 @@ extension ParallelTests {
       let regions: [Region]
       let overlay: String?
       let error: String?
-    }
-
-    /// Ten images, four of them held out.
-    fileprivate static let heldOutRun = Shared {
-      let path = try TemporaryFolder()
-      let outcome = try Workplace.train(["--validation-fraction", "0.4"], output: path("run"))
-      guard outcome.code == 0 else { throw ToolProcess.Trouble(description: outcome.errors) }
-      return path
     }
 
     static func run() throws -> String { try heldOutRun.get()("run") }

@@ -113,6 +113,30 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: configuration.output))
   }
 
+  /// Test images that are scored on the way take memory for their pixels, up to a limit; of other runs nothing is said.
+  @Test(arguments: [(2, 8), (3, 3)])
+  func evaluatingOnTheWayIsPlanned(ranks: Int, testImages: Int) throws {
+    let folder = try TemporaryFolder()
+    var configuration = try Self.configuration(in: folder)
+    func scoring() throws -> [Int] {
+      try TrainingPlan(configuration, ranks: ranks, over: LocalCommunicator()).memory
+        .filter { $0.purpose == "scoring the test images" && $0.isTransient }.map(\.bytes)
+    }
+    #expect(try scoring().isEmpty)
+    configuration.evaluateEvery = .epochs(1)
+    var bytes: [Int] = []
+    for count in [testImages, testImages + 4 * ranks] {
+      let data = folder("test \(count)")
+      try SyntheticDataSet.write(
+        to: data, seed: 1, imageSize: 64, trainingCount: 1, goodTestCount: count, defectsPerKind: 0)
+      configuration.evaluationData = "\(data)/surface"
+      bytes += try scoring()
+    }
+    try #require(bytes.count == 2)
+    // Four images of a rank, whose numbers have four bytes, as they are sorted.
+    #expect(bytes[1] - bytes[0] == 4 * 32 * 32 * 4 * 4)
+  }
+
   @Test func anExchangeTakesItsRoundsAndItsBytes() throws {
     let link = try NetworkLink("latency 100us, bandwidth 8Gbit/s")
     func seconds(_ kind: Exchange.Kind, _ bytes: Int, ranks: Int, sharing: Int = 1) -> Double {

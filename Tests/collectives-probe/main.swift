@@ -17,14 +17,18 @@ do {
     try communicator.barrier()
   }
   // The last rank works, or does nothing, for longer than the others are told to wait.
-  if name == "busy" || name == "idle" {
+  if name == "busy" || name.hasPrefix("idle") {
     try communicator.watch(stallTimeout: .seconds(1))
     communicator.enter(step: 7)
     if communicator.rank == communicator.size - 1 {
       let end = ContinuousClock.now + .seconds(4)
-      while ContinuousClock.now < end { if name == "idle" { Thread.sleep(forTimeInterval: 4) } }
+      while ContinuousClock.now < end { if name != "busy" { Thread.sleep(forTimeInterval: 4) } }
     }
-    try communicator.barrier()
+    switch name {
+    case "idle before a split": _ = try communicator.split(0)
+    case "idle before a queue": _ = try communicator.makeQueue(count: 1)
+    default: try communicator.barrier()
+    }
     try communicator.finish()
     exit(0)
   }

@@ -45,7 +45,7 @@ public func importModel(
     configuration: configuration.checkpointText, producer: versionText(tool: "rd-eval"), step: 0, epoch: 0,
     dataFingerprint: "imported", shardOrder: [], teacherHash: weights.hash, lossHistory: [], normalStatistics: nil)
   try makeFolder(folder)
-  let store = CheckpointStore(storage: FolderStorage(folder)) { console.say("warning: \($0.name): \($0.reason)") }
+  let store = CheckpointStore(storage: FolderStorage(folder)) { console.warn("\($0.name): \($0.reason)") }
   let written = try store.commit(
     Checkpoint(
       record,

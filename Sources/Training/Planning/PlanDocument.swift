@@ -11,23 +11,11 @@ extension TrainingPlan {
 }
 
 private struct PlanDocument: Encodable {
-  struct Memory: Encodable {
-    let purpose: String
-    let bytes: Int
-    let isTransient: Bool
-  }
-
   struct Traffic: Encodable {
     let purpose: String
     let calls: Int
     let bytesSent: Int
     let bytesReceived: Int
-  }
-
-  struct StepSeconds: Encodable {
-    let input: Double
-    let student: Double
-    let adam: Double
   }
 
   struct Prediction: Encodable {
@@ -46,7 +34,7 @@ private struct PlanDocument: Encodable {
   let batch: Int
   let stepsPerEpoch: Int
   let steps: Int
-  let memory: [Memory]
+  let memory: [TrainingPlan.Memory]
   let peakMemoryBytes: Int
   let freeMemoryBytes: Int
   let fits: Bool
@@ -55,7 +43,7 @@ private struct PlanDocument: Encodable {
   let teacherWorkPerImage: Double
   let traffic: [Traffic]
   /// Without communication; null where there is not the memory to rehearse steps.
-  let step: StepSeconds?
+  let step: TrainingPlan.StepSeconds?
   let featureSecondsPerImage: Double?
   let predictions: [Prediction]
 
@@ -68,7 +56,7 @@ private struct PlanDocument: Encodable {
     batch = plan.batch
     stepsPerEpoch = plan.stepsPerEpoch
     steps = plan.steps
-    memory = plan.memory.map { Memory(purpose: $0.purpose, bytes: $0.bytes, isTransient: $0.isTransient) }
+    memory = plan.memory
     peakMemoryBytes = plan.peakMemory
     freeMemoryBytes = plan.freeMemory
     fits = plan.fits
@@ -78,7 +66,7 @@ private struct PlanDocument: Encodable {
     traffic = plan.traffic.map {
       Traffic(purpose: $0.purpose, calls: $0.exchanges.count, bytesSent: $0.sent, bytesReceived: $0.received)
     }
-    step = plan.seconds.map { StepSeconds(input: $0.input, student: $0.student, adam: $0.adam) }
+    step = plan.seconds
     featureSecondsPerImage = plan.featureSeconds
     predictions =
       plan.seconds.map { seconds in

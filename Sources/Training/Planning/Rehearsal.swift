@@ -59,7 +59,7 @@ final class Rehearsal {
     let scoring = try scoringMemory()
     let width = MemoryLayout<Float>.stride
     let largest = parameters.weights.entries.reduce(0) { max($0, $1.count) } * width
-    return [
+    let lasting: [TrainingPlan.Memory] = [
       .init("program", program),
       .init("weights", weights),
       .init("gradients", gradients),
@@ -72,13 +72,19 @@ final class Rehearsal {
       .init("features of a step", rank.memory.features.bytes),
       .init("pictures", rank.extractor.pictureBytes),
       .init("features kept", keptImages(placement) * bytesPerImage),
-      .init("scoring the normal images", scoring, isTransient: true),
-      // A tensor of the moments as it was gathered, in PyTorch's order, and as it is written.
-      .init("writing a checkpoint", 3 * largest, isTransient: true),
     ]
+    let evaluation = inputs.testImages.map {
+      TrainingPlan.Memory("scoring the test images", scoring + pixelMemory($0), isTransient: true)
+    }
+    let transient: [TrainingPlan.Memory?] = [
+      .init("scoring the normal images", scoring + normalScores, isTransient: true),
+      // A tensor of the moments as it was gathered, in PyTorch's order, and as it is written.
+      .init("writing a checkpoint", 3 * largest, isTransient: true), evaluation,
+    ]
+    return lasting + transient.compactMap { $0 }
   }
 
-  /// What ``Trainer/measureNormalImages()`` has for a time. The engine's work space grows to what it needs.
+  /// What scoring any images takes for a time. The engine's work space grows to what it needs.
   private func scoringMemory() throws -> Int {
     let account = MemoryAccount()
     let buffers = try account.counting {
@@ -86,12 +92,21 @@ final class Rehearsal {
     }
     let pixels = configuration.grid.side * configuration.grid.side
     let maps = rank.extractor.picturesAtATime * pixels * MemoryLayout<Float>.stride
-    // The values of all images come together, and those of the finest scale are sorted in double precision.
+    return withExtendedLifetime(buffers) { account.bytes + maps }
+  }
+
+  /// Of ``Trainer/measureNormalImages()``: the values of all images come together, and those of the finest scale are sorted in double precision.
+  private var normalScores: Int {
     let heldOut = inputs.heldOut.images.count
     let images = heldOut > 0 ? heldOut : inputs.manifest.images.count
     let sizes = (1...3).map { inputs.architecture.side(ofScale: $0) * inputs.architecture.side(ofScale: $0) }
-    let values = images * (2 * (sizes.reduce(0, +) + sizes[0]) * MemoryLayout<Float>.stride + 4 * sizes[0] * 8)
-    return withExtendedLifetime(buffers) { account.bytes + maps + values }
+    return images * (2 * (sizes.reduce(0, +) + sizes[0]) * MemoryLayout<Float>.stride + 4 * sizes[0] * 8)
+  }
+
+  /// Of ``TestScoring``: the pixels of a rank's share, as they are sorted, up to its limit.
+  private func pixelMemory(_ images: TestImages) -> Int {
+    let share = (images.entries.count + inputs.tree.ranks - 1) / inputs.tree.ranks
+    return min(4 * share * images.side * images.side * MemoryLayout<Float>.stride, TestScoring.pixelMemory)
   }
 
   // MARK: Steps

@@ -10,7 +10,7 @@ import Numerics
 /// Nothing is computed beside the program: a process builds what a rank builds, and rehearses its steps with a communicator that only counts.
 package struct TrainingPlan: Sendable {
   /// Memory of a rank for a purpose.
-  package struct Memory: Sendable, Equatable {
+  package struct Memory: Sendable, Equatable, Encodable {
     package let purpose: String
     package let bytes: Int
     /// Whether it is had for a time only, and none of the others of this kind with it.
@@ -33,7 +33,7 @@ package struct TrainingPlan: Sendable {
   }
 
   /// What a step takes without communication.
-  struct StepSeconds: Sendable, BitwiseCopyable {
+  struct StepSeconds: Sendable, BitwiseCopyable, Encodable {
     var input: Double
     var student: Double
     var adam: Double
@@ -72,7 +72,9 @@ package struct TrainingPlan: Sendable {
   let preparationSeconds: Double?
 
   /// The most that a rank has at a time.
-  package var peakMemory: Int {
+  package var peakMemory: Int { Self.peak(of: memory) }
+
+  private static func peak(of memory: [Memory]) -> Int {
     let lasting = memory.filter { !$0.isTransient }.reduce(0) { $0 + $1.bytes }
     return lasting + (memory.filter(\.isTransient).map(\.bytes).max() ?? 0)
   }
@@ -143,8 +145,8 @@ extension TrainingPlan {
     (forwardWork, backwardWork) = (architecture.studentForwardWork, architecture.studentBackwardWork)
     teacherWork = architecture.teacherWork
 
-    let lasting = memory.reduce(0) { $0 + $1.bytes }
-    let hasRoom = try communicator.allGather(values: [lasting * placement.ranksOnHost <= placement.freeMemory ? 1 : 0])
+    let isEnough = Self.peak(of: memory) * placement.ranksOnHost <= placement.freeMemory
+    let hasRoom = try communicator.allGather(values: [isEnough ? 1 : 0])
     guard !hasRoom.contains(0) else {
       (traffic, seconds, featureSeconds, preparationSeconds) = ([], nil, nil, nil)
       return
