@@ -2,7 +2,6 @@ import CHDF5
 import Diagnostics
 import FileSystem
 import Glibc
-import Synchronization
 import TensorFiles
 
 /// HDF5's number for the driver of open files.

@@ -2,7 +2,6 @@ import CHDF5
 import Diagnostics
 import FileSystem
 import Glibc
-import Synchronization
 import TensorFiles
 
 extension HDF5Group {

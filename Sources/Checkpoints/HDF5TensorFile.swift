@@ -26,14 +26,6 @@ public enum HDF5TensorFile {
     return try TensorTable(tensors, source: path)
   }
 
-  /// Writes tensors as float32 datasets at the root of a new file.
-  /// - Throws: ``Failure`` with code `internalError` where names or shapes are impossible, `inputOutput` where the
-  ///   file cannot be written.
-  public static func write(_ tensors: [NamedTensor], to path: String) throws {
-    let ordered = tensors.sorted { precedesInBytes($0.name, $1.name) }
-    try writeFile(path) { file in try HDF5File.write(file) { try $0.write(ordered.map(LazyTensor.init)) } }
-  }
-
   /// Counters such as `num_batches_tracked` are left out.
   private static func floatTensors(_ group: HDF5Group) throws -> [NamedTensor] {
     try group.names().compactMap { name in

@@ -2,7 +2,6 @@ import CHDF5
 import Diagnostics
 import FileSystem
 import Glibc
-import Synchronization
 import TensorFiles
 
 /// The sizes of the chunks of a dataset: all of it up to 1 MiB, else slabs of nearly equal size along its first

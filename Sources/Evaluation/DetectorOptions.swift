@@ -10,13 +10,13 @@ public struct DetectorOptions: Sendable {
   public var teacher: String?
   public var scales: ScoredScales
   public var score: ImageScore
-  public var engine: TrainingConfiguration.Engine
+  public var engine: EngineKind
   public var precision: Precision
   public var threads: Int?
 
   public init(
     checkpoint: String, teacher: String? = nil, scales: ScoredScales = .all, score: ImageScore = .maximum,
-    engine: TrainingConfiguration.Engine = .vector, precision: Precision = .fp32, threads: Int? = nil
+    engine: EngineKind = .vector, precision: Precision = .fp32, threads: Int? = nil
   ) {
     self.checkpoint = checkpoint
     self.teacher = teacher

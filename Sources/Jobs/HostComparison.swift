@@ -64,8 +64,7 @@ private struct HostGroups {
   let ranks: [[Int]]
 
   init(_ hosts: [String]) {
-    var names: [String] = []
-    for host in hosts where !names.contains(host) { names.append(host) }
+    let names = hosts.distinct
     self.names = names
     ranks = names.map { name in hosts.indices.filter { hosts[$0] == name } }
   }
@@ -80,9 +79,7 @@ private struct HostGroups {
 
   /// A line for each of the different texts, with the hosts that have it.
   func describe(_ texts: [String]) -> String {
-    var distinct: [String] = []
-    for text in texts where !distinct.contains(text) { distinct.append(text) }
-    return distinct.map { text in
+    texts.distinct.map { text in
       "\n  \(text): " + zip(names, texts).filter { $1 == text }.map(\.0).joined(separator: ", ")
     }.joined()
   }

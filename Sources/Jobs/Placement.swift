@@ -18,10 +18,9 @@ package struct Placement: Sendable {
   package init(_ communicator: any Communicator) throws {
     let list = kernelValue(of: "Cpus_allowed_list", in: "/proc/self/status") ?? "0"
     cores = IndexSet(list: list)
-    let places = try communicator.allGather(Array("\(LaunchEnvironment.hostName) \(list)".utf8))
+    let places = try communicator.allGather(text: "\(LaunchEnvironment.hostName) \(list)")
     let own = places[communicator.rank]
-    let host = Array("\(LaunchEnvironment.hostName) ".utf8)
-    ranksOnHost = places.count { $0.starts(with: host) }
+    ranksOnHost = places.count { $0.hasPrefix("\(LaunchEnvironment.hostName) ") }
     threads = max(cores.count / places.count { $0 == own }, 1)
     let kibibytes = kernelValue(of: "MemAvailable", in: "/proc/meminfo")?.split(separator: " ").first.flatMap {
       Int($0)

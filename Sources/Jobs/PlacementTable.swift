@@ -49,9 +49,7 @@ package struct PlacementTable: Sendable {
       rank: communicator.rankInJob, host: LaunchEnvironment.hostName, cores: placement.cores, threads: threads,
       shards: shards, threadsAreGiven: areGiven,
       mayOversubscribe: LaunchEnvironment.allowsOversubscription)
-    rows = try communicator.allGather(Array(JSONEncoder().encode(row))).map {
-      try JSONDecoder().decode(Row.self, from: Data($0))
-    }
+    rows = try communicator.allGather(coded: [row])
   }
 
   package func show(on console: Console) {

@@ -128,8 +128,3 @@ public struct RankedScores: Sendable {
     return curve.finished()
   }
 }
-
-/// `RankedScores.auroc` where nothing else is asked.
-public func auroc(scores: [Double], labels: [Bool]) throws -> Double? {
-  try RankedScores(scores: scores, labels: labels).auroc
-}

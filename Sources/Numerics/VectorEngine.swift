@@ -9,13 +9,18 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
   public let instructions: Instructions
   private let winograd: WinogradConvolution
   private let patches: PatchConvolution
+  private let patchGradients: PatchWeightGradient
 
   public init(team: ThreadTeam, precision: Precision = .fp32, instructions: Instructions = .best) {
     self.team = team
     self.precision = precision
     self.instructions = instructions
-    winograd = WinogradConvolution(team: team, precision: precision, instructions: instructions)
+    let partials = ShardPartials(team: team)
+    winograd = WinogradConvolution(
+      team: team, precision: precision, instructions: instructions, partials: partials)
     patches = PatchConvolution(team: team, precision: precision, instructions: instructions)
+    patchGradients = PatchWeightGradient(
+      team: team, precision: precision, instructions: instructions, partials: partials)
   }
 
   public var name: String {
@@ -24,7 +29,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
 
   /// Whether a shape goes Winograd's way to its output, and back to its input's gradient. It must be a matter of the shape alone, lest an
   /// image's bits depend on its company.
-  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, for four times the memory.
+  /// - Parameter frozen: weights that are not transformed for a whole batch, but for an image or a few; or kept so, in bf16, for twice the memory.
   private func usesWinograd(_ shape: ConvolutionShape, frozen: Bool = false) -> Bool {
     guard WinogradConvolution.applies(to: shape), !(hasMatrixUnit && shape.stride == 2) else { return false }
     guard frozen else { return true }
@@ -54,7 +59,7 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     if weightGradientUsesWinograd(shape) {
       winograd.reserveWeightGradient(shape, images: images, shards: shards)
     } else {
-      patches.reserveWeightGradient(shape, shards: shards)
+      patchGradients.reserve(shape, shards: shards)
     }
   }
 
@@ -109,11 +114,11 @@ public final class VectorEngine: ConvolutionEngine, @unchecked Sendable {
     if weightGradientUsesWinograd(shape) {
       try winograd.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
     } else {
-      try patches.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
+      try patchGradients.weightGradient(shape, shards: shards, x: x, dy: dy, sum: sum)
     }
   }
 
   public func largestBlock(_ shape: ConvolutionShape) -> Int {
-    weightGradientUsesWinograd(shape) ? winograd.largestBlock(shape) : patches.largestBlock(shape)
+    weightGradientUsesWinograd(shape) ? winograd.largestBlock(shape) : patchGradients.largestBlock(shape)
   }
 }

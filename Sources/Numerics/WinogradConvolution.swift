@@ -29,14 +29,14 @@ final class WinogradConvolution {
   /// Floats between planes, which otherwise were whole pages apart: then their lines fight for the same places in the cache.
   private static let gap = 16
 
-  init(team: ThreadTeam, precision: Precision, instructions: Instructions) {
+  init(team: ThreadTeam, precision: Precision, instructions: Instructions, partials: ShardPartials) {
     self.team = team
     self.precision = precision
     self.instructions = instructions
     (shared, sharedGradients, turned) = (FloatBuffer(), FloatBuffer(), FloatBuffer())
     func buffers() -> [FloatBuffer] { (0..<team.count).map { _ in FloatBuffer() } }
     (first, second, products) = (buffers(), buffers(), buffers())
-    partials = ShardPartials(team: team)
+    self.partials = partials
   }
 
   /// Whether a shape goes this way: at stride 2 a map of few tiles is not worth its many planes.

@@ -100,8 +100,8 @@ package final class Adam {
     let affine = parameters.affine.entries.filter {
       largestMagnitude(parameters.affineGradients.pointer + $0.offset, count: $0.count) >= Self.limit
     }
-    let found = try communicator.allGather(Array((weights + affine).map(\.name).joined(separator: "\n").utf8))
-    let names = found.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n").map(String.init) }
+    let found = try communicator.allGather(text: (weights + affine).map(\.name).joined(separator: "\n"))
+    let names = found.flatMap { $0.split(separator: "\n").map(String.init) }
     // The own range holds sums over all ranks by now, the others this rank's parts of them.
     let isHere = !(0..<parameters.nodes).allSatisfy { node in
       isUsable(0..<own.lowerBound, node: node) && isUsable(own.upperBound..<count, node: node)
@@ -166,13 +166,6 @@ package final class Adam {
 
 extension ParameterArena.Entry {
   fileprivate var range: Range<Int> { offset..<offset + count }
-}
-
-extension Communicator {
-  /// Gives every rank the numbers of rank 0.
-  func broadcast(_ numbers: UnsafeMutablePointer<Float>, count: Int) throws {
-    try broadcast(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: numbers, count: count)), from: 0)
-  }
 }
 
 /// By repeated squaring: the same bits with every C library.

@@ -1,4 +1,5 @@
 import Distillation
+import Imagery
 import Numerics
 
 extension TrainingConfiguration {

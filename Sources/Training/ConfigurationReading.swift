@@ -12,14 +12,10 @@ extension TrainingConfiguration {
   /// - Parameters:
   ///   - file: path of a TOML file; without one, `rd-train.toml` in the current folder is read if it exists.
   ///   - options: the values that the command line gives, as words.
+  /// - Returns: also where each value that is no default was given: an option, or a file's line.
   /// - Throws: one ``Failure`` that says everything that is wrong: `.usage` if the command line is at fault or nothing says what to do,
   ///   `.configuration` if only the file is, or if values do not go together.
-  public static func resolve(file: String? = nil, options: [Key: String] = [:]) throws -> TrainingConfiguration {
-    try resolveWithOrigins(file: file, options: options).configuration
-  }
-
-  /// ``resolve(file:options:)``, and where each value that is no default was given: an option, or a file's line.
-  public static func resolveWithOrigins(
+  public static func resolve(
     file: String? = nil, options: [Key: String] = [:]
   ) throws -> (configuration: TrainingConfiguration, origins: [Key: String]) {
     let file = file ?? (FileManager.default.fileExists(atPath: defaultFile) ? defaultFile : nil)

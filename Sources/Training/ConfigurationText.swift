@@ -25,7 +25,7 @@ extension TrainingConfiguration {
   }
 
   /// The whole configuration, with everything that a preset implies, as TOML that says of each value where it comes from.
-  /// - Parameter origins: where the values were given that are no defaults (``resolveWithOrigins(file:options:)``).
+  /// - Parameter origins: where the values were given that are no defaults (``resolve(file:options:)``).
   public func toml(origins: [Key: String]) -> String {
     let resolved = resolved
     let rows = Key.allCases.map { key in

@@ -146,7 +146,7 @@ extension DistillationLoss: ConfigurationWord {}
 extension Fusion: ConfigurationWord {}
 extension BottleneckKind: ConfigurationWord {}
 extension TrainingConfiguration.Preset: ConfigurationWord {}
-extension TrainingConfiguration.Engine: ConfigurationWord {}
+extension EngineKind: ConfigurationWord {}
 extension Precision: ConfigurationWord {}
 extension TrainingConfiguration.Statistics: ConfigurationWord {}
 extension TrainingConfiguration.Criterion: ConfigurationWord {}

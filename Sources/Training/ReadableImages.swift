@@ -23,17 +23,12 @@ extension ImageManifest {
       return try communicator.agree { without(try [UnreadableImage](lines: lines, file: run.skipped)) }
     }
     let own = evenRange(communicator.rank, of: communicator.size, count: images.count)
-    let found = try communicator.agree {
-      try JSONEncoder().encode(
-        own.compactMap { index in
-          console?.progress(
-            index + 1 - own.lowerBound, of: own.count, "image \(index + 1 - own.lowerBound)/\(own.count) read")
-          return images[index].unreadable
-        })
+    let found = own.compactMap { index in
+      console?.progress(
+        index + 1 - own.lowerBound, of: own.count, "image \(index + 1 - own.lowerBound)/\(own.count) read")
+      return images[index].unreadable
     }
-    let all = try communicator.allGather(Array(found)).flatMap {
-      try JSONDecoder().decode([UnreadableImage].self, from: Data($0))
-    }
+    let all = try communicator.allGather(coded: found)
     let rest = without(all)
     guard !rest.images.isEmpty else {
       throw Failure(

@@ -22,8 +22,7 @@ struct RunStart {
   let losses: [Double]
   /// The evaluations in these steps.
   let history: EvaluationHistory
-  /// Steps of the whole run.
-  let stepCount: Int
+  var stepCount: Int { inputs.stepCount }
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
   let isComplete: Bool
 
@@ -66,7 +65,6 @@ struct RunStart {
       if configuration.skipUnreadable { try writeFile(run.skipped, bytes: inputs.manifest.unreadable.lines()) }
       return start
     }
-    let stepCount = min(configuration.epochs * inputs.order.stepsPerEpoch, configuration.maxSteps ?? .max)
     let losses = try communicator.allGather(values: start?.record.lossHistory ?? [])
     let evaluations = try communicator.agree {
       communicator.rank == 0 ? try run.evaluations(upTo: losses.count) : []
@@ -76,7 +74,7 @@ struct RunStart {
       guard communicator.rank == 0 else { return }
       if configuration.evaluateEvery != nil {
         try run.removeBests(after: losses.count) {
-          $0.record.step <= stepCount && (try? check($0.record, configuration: configuration, inputs)) != nil
+          $0.record.step <= inputs.stepCount && (try? check($0.record, configuration: configuration, inputs)) != nil
         }
       }
       if let place = try run.setBestAside(unlessOf: history.best?.step) {
@@ -93,9 +91,8 @@ struct RunStart {
     self.store = store
     checkpoint = start
     self.losses = losses
-    self.stepCount = stepCount
     self.history = history
-    isComplete = (losses.count >= stepCount || history.isStale) && isScored
+    isComplete = (losses.count >= inputs.stepCount || history.isStale) && isScored
   }
 }
 

@@ -37,23 +37,22 @@ public final class Trainer {
   var losses: [Double]
   /// Steps done.
   var step: Int { losses.count }
-  /// Steps of the whole run.
-  let stepCount: Int
+  var stepCount: Int { inputs.stepCount }
   /// Whether there is a checkpoint of the last step, with the statistics of the normal images.
   let isComplete: Bool
   /// The step of the last checkpoint; 0 where there is none.
-  private var stepOfCheckpoint: Int
-  private var reserve: StopReserve
+  var stepOfCheckpoint: Int
+  var reserve: StopReserve
   /// Rank 0 has it.
-  private var provenance: Provenance?
+  var provenance: Provenance?
   /// Rank 0 has it, where one is wanted.
-  private var metrics: MetricsFile?
+  var metrics: MetricsFile?
   /// Of the first steps, where one is wanted.
   private var trace: StepTrace?
   /// The evaluations on the way.
   var history: EvaluationHistory
   /// Of the present student, where they were taken.
-  private var statistics: (step: Int, NormalStatistics)?
+  var statistics: (step: Int, NormalStatistics)?
 
   init(
     _ start: RunStart, rank: TrainingRank, shards: Range<Int>, source: FeatureSource, stop: StopRequests
@@ -65,7 +64,6 @@ public final class Trainer {
     run = start.run
     store = start.store
     losses = start.losses
-    stepCount = start.stepCount
     isComplete = start.isComplete
     history = start.history
     self.shards = shards
@@ -184,14 +182,11 @@ public final class Trainer {
   /// Says in which images of which ranks there are numbers that are not finite. Collective.
   private func failure(_ found: NonFiniteNumbers, images: [Int]) throws -> Failure {
     let odd = found.images.map { $0.map { images[$0] } } ?? images
-    let paths = odd.reduce(into: [String]()) { paths, image in
-      let path = inputs.manifest.images[image / configuration.grid.count].relativePath
-      if !paths.contains(path) { paths.append(path) }
-    }
+    let paths = odd.map { inputs.manifest.images[$0 / configuration.grid.count].relativePath }.distinct
     let text =
       paths.isEmpty
       ? "" : "\n  rank \(communicator.rankInJob) (\(LaunchEnvironment.hostName)): " + abridged(paths)
-    let texts = try communicator.allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    let texts = try communicator.allGather(text: text)
     return .notFinite(
       "step \(step + 1), \(found.place): numbers that are not finite, with these images:" + texts.joined(),
       hint:
@@ -232,72 +227,6 @@ public final class Trainer {
     }
   }
 
-  /// Writes the checkpoint that ends the run. Where it must do without statistics, what was trained is there all the same, and the same
-  /// command has only these left to take.
-  private func writeLastCheckpoint() throws {
-    let statistics: NormalStatistics
-    do {
-      statistics = try statisticsOfPresentStudent()
-    } catch let failure as Failure where failure.isOnAllRanks {
-      if step > stepOfCheckpoint { try writeCheckpoint(nil) }
-      throw failure
-    }
-    try writeCheckpoint(statistics)
-  }
-
-  /// Writes a checkpoint of the present state to the run's.
-  private func writeCheckpoint(_ statistics: NormalStatistics?) throws {
-    let began = ContinuousClock.now
-    try write(to: store, in: run.checkpoints, statistics, called: "checkpoint")
-    stepOfCheckpoint = step
-    reserve.note(checkpoint: .now - began)
-  }
-
-  /// The score statistics of the normal images, taken once a step.
-  func statisticsOfPresentStudent() throws -> NormalStatistics {
-    if let statistics, statistics.step == step { return statistics.1 }
-    return try measure().statistics
-  }
-
-  /// Scores the normal images. Collective.
-  func measure() throws -> (statistics: NormalStatistics, loss: Double) {
-    let measured = try measureNormalImages()
-    statistics = (step, measured.statistics)
-    return measured
-  }
-
-  /// Writes a checkpoint of the present state; rank 0 does, and all ranks know how it went. No rank has all of it in memory at a time.
-  func write(to store: CheckpointStore, in folder: String, _ statistics: NormalStatistics?, called name: String) throws
-  {
-    let moments = adam.moments
-    let record = CheckpointRecord(
-      configuration: configuration.checkpointText, producer: versionText(tool: "rd-train"), step: step,
-      epoch: step / order.stepsPerEpoch, dataFingerprint: inputs.dataFingerprint,
-      shardOrder: order.dealt.map(Int32.init), teacherHash: inputs.teacher.hash, lossHistory: losses,
-      normalStatistics: statistics)
-    let checkpoint = Checkpoint(
-      record,
-      tensors: [
-        .parameters: student.tensors.tensors, .firstMoments: moments.first, .secondMoments: moments.second,
-        .teacher: configuration.embedTeacher ? inputs.teacher.table.tensors.map(LazyTensor.init) : [],
-      ])
-    if communicator.rank != 0 {
-      // Rank 0 asks for them as it writes. Where it fails, this throws what it says, and there is nothing left to agree on.
-      for tensor in checkpoint[.firstMoments] + checkpoint[.secondMoments] { _ = try tensor.values() }
-    }
-    try communicator.agree {
-      guard communicator.rank == 0 else { return }
-      let written = try store.commit(checkpoint)
-      console.say("\(name) \(folder)/\(written.name) sha256 \(written.sha256)")
-      metrics?.lastCheckpoint = Date()
-      do {
-        try provenance?.note(checkpoint: written)
-      } catch {
-        console.warn("\(error)")
-      }
-    }
-  }
-
   private func describe(_ event: StepEvent) -> String {
     let rest = Double(stepCount - event.step) * Double(student.step.batch) / max(event.imagesPerSecond, 1e-9)
     return "step \(event.step)/\(stepCount) epoch \(event.epoch) loss \(decimal(event.loss, digits: 4)) "
@@ -314,26 +243,4 @@ extension Failure {
 func abridged(_ names: [String]) -> String {
   let most = 20
   return names.prefix(most).joined(separator: ", ") + (names.count > most ? ", and \(names.count - most) more" : "")
-}
-
-/// The shuffled images of this rank's shards, epoch by epoch.
-private struct ShuffledShards {
-  private let order: EpochOrder
-  private let shards: Range<Int>
-  private var epoch = -1
-  private var images: [[Int]] = []
-
-  init(_ order: EpochOrder, shards: Range<Int>) {
-    self.order = order
-    self.shards = shards
-  }
-
-  /// The images of each shard in a step.
-  mutating func images(ofStep step: Int) -> [[Int]] {
-    if step / order.stepsPerEpoch != epoch {
-      epoch = step / order.stepsPerEpoch
-      images = shards.map { order.order(ofShard: $0, epoch: epoch) }
-    }
-    return zip(shards, images).map { shard, images in Array(images[order.places(ofStep: step, shard: shard)]) }
-  }
 }

@@ -64,7 +64,7 @@ public struct TrainingConfiguration: Sendable, Equatable {
 
   /// Threads of a rank; without a number, the cores it may use, divided by the ranks that share them.
   public var threads: Int?
-  public var engine = Engine.vector
+  public var engine = EngineKind.vector
   public var precision = Precision.fp32
   public var featureCache = FeatureCache.automatic
   public var endTime = EndTime.automatic
@@ -140,14 +140,6 @@ extension TrainingConfiguration {
     public var fusion: Fusion { self == .reference ? .concatenation : .convolution }
   }
 
-  /// What computes the convolutions.
-  public enum Engine: String, CaseIterable, Sendable {
-    /// This project's own kernels.
-    case vector
-    /// Plain matrix products.
-    case openBLAS = "openblas"
-  }
-
   /// What a run starts from.
   public enum Resume: Sendable, Equatable {
     /// The newest valid checkpoint of the output folder, or the beginning where there is none.
@@ -189,6 +181,14 @@ extension TrainingConfiguration {
     case off
     /// At most this much.
     case bytes(Int)
+
+    func bytes(automatic: Int) -> Int {
+      switch self {
+      case .automatic: automatic
+      case .off: 0
+      case .bytes(let count): count
+      }
+    }
   }
 
   /// When the job that the run is part of is ended, finished or not.

@@ -20,6 +20,8 @@ struct TrainingInputs {
   let testImages: TestImages?
   /// Of the network's inputs: all tiles of the first image of the manifest, then those of the second.
   let order: EpochOrder
+  /// Steps of the whole run.
+  let stepCount: Int
   let teacher: TeacherWeights
 
   /// Collective.
@@ -60,6 +62,7 @@ struct TrainingInputs {
       batchSize: configuration.batchSize,
       seed: configuration.seed)
     self.order = order
+    stepCount = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
     try communicator.agree { try requireNormalizableBatches(order, architecture) }
 
     teacher = try known ?? configuration.readTeacher(over: communicator)

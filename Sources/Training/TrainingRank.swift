@@ -66,13 +66,3 @@ struct TrainingRank {
       grid: extractor.grid)
   }
 }
-
-extension TrainingConfiguration.FeatureCache {
-  func bytes(automatic: Int) -> Int {
-    switch self {
-    case .automatic: automatic
-    case .off: 0
-    case .bytes(let count): count
-    }
-  }
-}

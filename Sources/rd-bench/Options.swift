@@ -8,7 +8,7 @@ import Jobs
 import Training
 
 extension Backbone: ExpressibleByArgument {}
-extension TrainingConfiguration.Engine: ExpressibleByArgument {}
+extension EngineKind: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
 
 struct CommonOptions: ParsableArguments {
@@ -45,7 +45,7 @@ struct ModelOptions: ParsableArguments {
   var size = 256
 
   @Option(help: "what computes the convolutions")
-  var engine = TrainingConfiguration.Engine.vector
+  var engine = EngineKind.vector
 
   @Option(help: "what its factors are rounded to")
   var precision = Precision.fp32

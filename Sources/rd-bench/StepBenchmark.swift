@@ -1,4 +1,5 @@
 import Collectives
+import Diagnostics
 import Distillation
 import Jobs
 import Network

@@ -3,6 +3,7 @@ import Collectives
 import Diagnostics
 import Distillation
 import Evaluation
+import Imagery
 import Jobs
 import Metrics
 import Training

@@ -48,7 +48,7 @@ struct TrainingOptions: ParsableCommand {
       logs.words,
     ]
     let options = groups.joined().compactMap { key, word in word.map { (key, $0) } }
-    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
+    let (configuration, origins) = try TrainingConfiguration.resolve(
       file: config, options: Dictionary(uniqueKeysWithValues: options))
     if printConfig {
       guard LaunchEnvironment.current.rank == 0 else { return }

@@ -248,3 +248,9 @@ final class MemoryStorage: CheckpointStorage {
     }
   }
 }
+
+/// Writes tensors as float32 datasets at the root of a new file.
+func writeTensors(_ tensors: [NamedTensor], to path: String) throws {
+  let ordered = tensors.sorted { precedesInBytes($0.name, $1.name) }
+  try writeFile(path) { file in try HDF5File.write(file) { try $0.write(ordered.map(LazyTensor.init)) } }
+}

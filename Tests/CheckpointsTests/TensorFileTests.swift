@@ -12,7 +12,7 @@ import Testing
     try withTemporaryFolder { folder in
       let path = "\(folder)/teacher.h5"
       let tensors = [tensor("layer1.0.conv1.weight", [4, 3, 3, 3], seed: 1), tensor("bn1.bias", [4], seed: 2)]
-      try HDF5TensorFile.write(tensors, to: path)
+      try writeTensors(tensors, to: path)
       let table = try HDF5TensorFile.read(path: path)
       #expect(table.tensors == tensors.reversed())
       #expect(try TensorFile.format(of: path) == .hdf5)
@@ -68,7 +68,7 @@ import Testing
         #expect(failure?.code == .badData)
       }
       #expect(throws: Failure.self) { try HDF5TensorFile.read(path: "\(folder)/b.h5") }
-      #expect(throws: Failure.self) { try HDF5TensorFile.write([], to: "/nonexistent/a.h5") }
+      #expect(throws: Failure.self) { try writeTensors([], to: "/nonexistent/a.h5") }
     }
   }
 }

@@ -66,7 +66,10 @@ func treeSum<Value>(_ shards: [Value], _ merge: (Value, Value) -> Value) -> Valu
         let first = tree.shards(of: rank).lowerBound
         nodes += tree.nodes(of: rank).map { values[$0.shards.lowerBound - first] }
       }
-      #expect(tree.combine(nodes) { "(\($0)+\($1))" } == expected)
+      for addition in tree.additionsToRoot {
+        nodes[addition.target] = "(\(nodes[addition.target])+\(nodes[addition.source]))"
+      }
+      #expect(nodes[0] == expected)
     }
   }
 

@@ -1,6 +1,5 @@
+import Diagnostics
 import Testing
-
-@testable import Jobs
 
 @Suite struct SpokenTimeTests {
   @Test(arguments: [

@@ -40,7 +40,7 @@ import Testing
     let interval = try intervals(scores, labels).auroc
     let ratio = (interval.high - interval.low) / (2 * 1.96 * standardError(scores, labels))
     #expect(abs(ratio - 1) < 0.12, "\(ratio)")
-    let area = try #require(try auroc(scores: scores, labels: labels))
+    let area = try #require(try RankedScores(scores: scores, labels: labels).auroc)
     #expect(interval.contains(area) && abs((interval.low + interval.high) / 2 - area) < 0.02)
   }
 

@@ -45,15 +45,15 @@ import Testing
           pairs += 1
         }
       }
-      #expect(try auroc(scores: scores, labels: labels) == wins / pairs)
+      #expect(try RankedScores(scores: scores, labels: labels).auroc == wins / pairs)
     }
   }
 
   @Test func negatedScoresGiveTheComplement() throws {
     for seed in 0..<100 as Range<UInt64> {
       let (scores, labels) = randomCase(seed: seed)
-      let forward = try #require(try auroc(scores: scores, labels: labels))
-      let backward = try auroc(scores: scores.map(-), labels: labels)
+      let forward = try #require(try RankedScores(scores: scores, labels: labels).auroc)
+      let backward = try RankedScores(scores: scores.map(-), labels: labels).auroc
       #expect(isClose(backward, 1 - forward, within: 1e-15))
     }
   }

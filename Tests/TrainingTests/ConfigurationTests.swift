@@ -158,12 +158,12 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     ]
     #expect(words.count + folders.count == TrainingConfiguration.Key.allCases.count)
     (expected.layout, expected.normal, expected.anomalous, expected.masks) = (nil, nil, nil, nil)
-    #expect(try TrainingConfiguration.resolve(file: nil, options: words) == expected)
+    #expect(try TrainingConfiguration.resolve(file: nil, options: words).configuration == expected)
     var plain = words.merging(folders) { $1 }
     for key in [TrainingConfiguration.Key.data, .category, .layout] { plain[key] = nil }
     (expected.data, expected.category) = ("", nil)
     (expected.normal, expected.anomalous, expected.masks) = ("good parts", "bad", "marks")
-    #expect(try TrainingConfiguration.resolve(file: nil, options: plain) == expected)
+    #expect(try TrainingConfiguration.resolve(file: nil, options: plain).configuration == expected)
   }
 
   /// The parser ends the process at some of them.
@@ -318,7 +318,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).toml")
     try Data(toml.utf8).write(to: file)
     defer { try? FileManager.default.removeItem(at: file) }
-    return try TrainingConfiguration.resolve(file: file.path, options: options)
+    return try TrainingConfiguration.resolve(file: file.path, options: options).configuration
   }
 
   @Test func theCommandLineOverridesTheFile() throws {
@@ -349,10 +349,10 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
   }
 
   @Test func unreadableFilesSayWhy() throws {
-    let missing = try failureOf { try TrainingConfiguration.resolve(file: "/nowhere/x.toml") }
+    let missing = try failureOf { try TrainingConfiguration.resolve(file: "/nowhere/x.toml").configuration }
     #expect(missing.code == .configuration)
     #expect(missing.message == "/nowhere/x.toml: No such file or directory")
-    let folder = try failureOf { try TrainingConfiguration.resolve(file: "/") }
+    let folder = try failureOf { try TrainingConfiguration.resolve(file: "/").configuration }
     #expect(folder.message == "/: not a file")
     for text in ["epochs = 3\u{0}\nbatchsize = 3", "epochs = 3\u{0}"] {
       let binary = try failureOf { try resolve(required + text) }
@@ -389,7 +389,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     var expected = TrainingConfiguration(
       data: "data/mvtec", teacher: "teachers/wide_resnet50_2-95faca4d.pth", output: "runs/hazelnut")
     expected.category = "hazelnut"
-    let example = try TrainingConfiguration.resolve(file: file.path)
+    let example = try TrainingConfiguration.resolve(file: file.path).configuration
     #expect(example == expected)
 
     let optional = text.replacing(/(?m)^# (?=[a-z_0-9]+ = )/, with: "")
@@ -403,7 +403,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".toml") }
     #expect(names.count == 3)
     for name in names {
-      let example = try TrainingConfiguration.resolve(file: folder.appendingPathComponent(name).path)
+      let example = try TrainingConfiguration.resolve(file: folder.appendingPathComponent(name).path).configuration
       #expect(example.preset == .reference && example.imageSize == 256)
     }
   }
@@ -413,7 +413,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     try Data((required + "\npreset = 'paper'\nepochs = 5\nloss = 'flattened'\n").utf8).write(
       to: URL(fileURLWithPath: file))
     defer { try? FileManager.default.removeItem(atPath: file) }
-    let (configuration, origins) = try TrainingConfiguration.resolveWithOrigins(
+    let (configuration, origins) = try TrainingConfiguration.resolve(
       file: file, options: [.epochs: "7", .seed: "3"])
     let text = configuration.toml(origins: origins)
     let lines = text.split(separator: "\n").map { String($0.replacing(/\ +#\ /, with: " # ")) }
@@ -529,7 +529,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     ] as [([TrainingConfiguration.Key: String], String)])
   func evaluationsNeedWhatTheyMeasure(options: [TrainingConfiguration.Key: String], message: String) throws {
     let required: [TrainingConfiguration.Key: String] = [.data: "d", .teacher: "t", .output: "o"]
-    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    let failure = try failureOf {
+      try TrainingConfiguration.resolve(options: required.merging(options) { $1 }).configuration
+    }
     #expect(failure.code == .configuration && failure.message.contains(message), "\(failure)")
   }
 
@@ -537,7 +539,7 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     let failure = try failureOf {
       try TrainingConfiguration.resolve(options: [
         .normal: "n", .layout: "btad", .teacher: "t", .output: "o", .tiles: "64", .imageSize: "512", .earlyStop: "3",
-      ])
+      ]).configuration
     }
     let lines = failure.message.split(separator: "\n").map { $0.prefix { $0 != "," } }
     #expect(failure.code == .configuration, "\(failure)")
@@ -574,7 +576,9 @@ private let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent(
     ] as [([TrainingConfiguration.Key: String], String)])
   func aDataSetIsSaidInOneWay(options: [TrainingConfiguration.Key: String], message: String) throws {
     let required: [TrainingConfiguration.Key: String] = [.teacher: "t", .output: "o"]
-    let failure = try failureOf { try TrainingConfiguration.resolve(options: required.merging(options) { $1 }) }
+    let failure = try failureOf {
+      try TrainingConfiguration.resolve(options: required.merging(options) { $1 }).configuration
+    }
     #expect(failure.code == .configuration && failure.message.hasPrefix(message), "\(failure)")
   }
 
@@ -629,7 +633,7 @@ extension TrainingConfiguration {
     configuration.seed = UInt64.random(in: 0...UInt64(Int64.max), using: &random)
     configuration.logicalShards = Int.random(in: 1...65536, using: &random)
     configuration.threads = maybe(Int.random(in: 1...1024, using: &random))
-    configuration.engine = Engine.allCases.randomElement(using: &random) ?? .openBLAS
+    configuration.engine = EngineKind.allCases.randomElement(using: &random) ?? .openBLAS
     configuration.precision = Precision.allCases.randomElement(using: &random) ?? .bf16
     configuration.featureCache =
       [.automatic, .off, .bytes(count()), .bytes(count() << 10)].randomElement(using: &random) ?? .off

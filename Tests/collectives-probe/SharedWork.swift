@@ -35,7 +35,7 @@ func checkQueue(over communicator: any JobCommunicator) throws {
     if isBusy, !taken.isEmpty { throw Failure(.internalError, "the others waited for a rank that was busy") }
     if try queue.isStopped() { throw Failure(.internalError, "nobody stopped this queue") }
   }
-  try queue.finish()
+  try queue.finish {}
 
   let stopped = try communicator.makeQueue(count: count)
   if communicator.rank == communicator.size - 1 {
@@ -46,5 +46,5 @@ func checkQueue(over communicator: any JobCommunicator) throws {
   try communicator.agree {
     if let task = try stopped.take() { throw Failure(.internalError, "task \(task) of a stopped queue was taken") }
   }
-  try stopped.finish()
+  try stopped.finish {}
 }

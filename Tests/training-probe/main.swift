@@ -11,7 +11,7 @@ import Training
 
 /// The heap's use and the threads of training steps after the second, without input.
 func countAllocations(_ engineName: String, _ precision: String, _ backbone: String) throws {
-  guard let kind = TrainingConfiguration.Engine(rawValue: engineName), let precision = Precision(rawValue: precision),
+  guard let kind = EngineKind(rawValue: engineName), let precision = Precision(rawValue: precision),
     let backbone = Backbone(rawValue: backbone)
   else { throw Failure(.usage, "no such engine, precision or backbone") }
   let team = ThreadTeam(count: 2)

@@ -1,4 +1,5 @@
 import Collectives
+import Diagnostics
 import FileSystem
 import Foundation
 import Jobs

@@ -58,7 +58,8 @@ public struct PackedTraining {
       try stop.shared(in: packed).passOn()
     }
 
-    let summary = PackingSummary(categories, outcomes: try gather(packed.group.rank == 0 ? outcomes : []), path: path)
+    let summary = PackingSummary(
+      categories, outcomes: try job.allGather(coded: packed.group.rank == 0 ? outcomes : []), path: path)
     try job.agree {
       guard job.rank == 0 else { return }
       summary.table.forEach(console.say)
@@ -100,10 +101,5 @@ public struct PackedTraining {
     let trainer = try Trainer(start, placement: placement, stop: stop.shared(in: packed))
     defer { outcome.note(losses: trainer.losses) }
     try trainer.train()
-  }
-
-  /// The outcomes of all groups, in any order, on every rank. Collective.
-  private func gather(_ outcomes: [CategoryOutcome]) throws -> [CategoryOutcome] {
-    try job.allGather(coded: outcomes)
   }
 }

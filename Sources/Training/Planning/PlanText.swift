@@ -1,4 +1,4 @@
-import Jobs
+import Diagnostics
 
 extension TrainingPlan {
   /// The plan as a text for people.
@@ -66,7 +66,6 @@ private func row(_ name: String, _ cells: [String]) -> String {
   return name + padding(name, 36) + cells.map { padding($0, 13) + $0 }.joined()
 }
 
-func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 private func mebibytes(_ bytes: Int) -> String { decimal(Double(bytes) / 0x1p20, digits: 1) }
 private func mega(_ bytes: Int) -> String { decimal(Double(bytes) / 1e6, digits: 3) }
 private func giga(_ work: Double) -> String { decimal(work / 1e9, digits: 2) }

@@ -136,7 +136,7 @@ extension TrainingPlan {
     self.images = order.images
     imagesText = inputs.imagesText
     stepsPerEpoch = order.stepsPerEpoch
-    steps = min(configuration.epochs * order.stepsPerEpoch, configuration.maxSteps ?? .max)
+    steps = inputs.stepCount
     batch = order.batch(ofStep: 0)
     largestBatch = (0..<ranks).map(images(of:)).max() ?? 0
     largestShare = (0..<ranks).map(share(of:)).max() ?? 0

@@ -1,6 +1,6 @@
 /// A queue of numbered tasks that the ranks of a job share: whoever is free takes the next one.
 ///
-/// Each rank has one of these. No method but ``finish()`` is collective: a rank calls them when it likes, from one thread at a time. Those that
+/// Each rank has one of these. No method but ``finish(whileWaiting:)`` is collective: a rank calls them when it likes, from one thread at a time. Those that
 /// throw throw a `Failure` with the code `.communication`.
 public protocol WorkQueue: AnyObject, Sendable {
   /// The next task, which nobody else gets; nil where none is left or somebody has called ``stop()``.
@@ -17,8 +17,4 @@ public protocol WorkQueue: AnyObject, Sendable {
   /// work for hours.
   /// - Parameter whileWaiting: called now and then until then, once at least. It may call ``stop()``, and what it throws is thrown here.
   func finish(whileWaiting: () throws -> Void) throws
-}
-
-extension WorkQueue {
-  public func finish() throws { try finish(whileWaiting: {}) }
 }

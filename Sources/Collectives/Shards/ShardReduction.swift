@@ -63,25 +63,14 @@ public final class ShardReduction {
   }
 }
 
+/// `target += source`, value by value.
+private func add(_ source: UnsafePointer<Double>, to target: UnsafeMutablePointer<Double>, count: Int) {
+  for index in 0..<count { target[index] += source[index] }
+}
+
 /// Not to be inlined: where a throwing function ends in a copy, Swift 6.0's compiler makes that a jump to memmove and leaves in the error's
 /// register whatever lay there, which the caller takes for a thrown error.
 @inline(never)
 private func copy(_ values: UnsafePointer<Double>, to copy: UnsafeMutablePointer<Double>, count: Int) {
   copy.update(from: values, count: count)
-}
-
-/// Memory that grows to the largest need and stays.
-final class Scratch<Element: BitwiseCopyable> {
-  private var memory = UnsafeMutableBufferPointer<Element>(start: nil, count: 0)
-
-  /// Room for at least one element, with any content.
-  func room(for count: Int) -> UnsafeMutablePointer<Element> {
-    if let start = memory.baseAddress, memory.count >= count { return start }
-    memory.deallocate()
-    let start = UnsafeMutablePointer<Element>.allocate(capacity: max(count, 1))
-    memory = UnsafeMutableBufferPointer(start: start, count: max(count, 1))
-    return start
-  }
-
-  deinit { memory.deallocate() }
 }

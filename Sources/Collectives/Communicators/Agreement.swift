@@ -47,30 +47,26 @@ extension Communicator {
     _ text: String, what: String,
     hint: String = "every host needs the same files and the same program: copy them, or use a shared file system"
   ) throws {
-    let texts = try allGather(Array(text.utf8))
+    let texts = try allGather(text: text)
     guard texts.contains(where: { $0 != texts[0] }) else { return }
     let hosts = try hostNames()
     let numbers = try allGather(values: [rankInJob])
-    var distinct: [[UInt8]] = []
-    for text in texts where !distinct.contains(text) { distinct.append(text) }
-    let groups = distinct.map { text in
+    let groups = texts.distinct.map { text in
       let ranks = texts.indices.filter { texts[$0] == text }
-      return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, numbers: numbers, hosts: hosts))"
+      return "\n  \(text): \(describe(ranks, numbers: numbers, hosts: hosts))"
     }
     throw Failure(.badData, "the ranks differ in \(what)" + groups.joined(), hint: hint, isOnAllRanks: true)
   }
 
   /// The host of each rank, by rank. Collective.
   public func hostNames() throws -> [String] {
-    try allGather(Array(LaunchEnvironment.hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+    try allGather(text: LaunchEnvironment.hostName)
   }
 }
 
 /// Rank numbers under the names of their hosts: "ranks 0, 1 on a; rank 2 on b".
 private func describe(_ ranks: [Int], numbers: [Int], hosts: [String]) -> String {
-  var names: [String] = []
-  for rank in ranks where !names.contains(hosts[rank]) { names.append(hosts[rank]) }
-  return names.map { name in
+  ranks.map { hosts[$0] }.distinct.map { name in
     let numbers = ranks.filter { hosts[$0] == name }.map { String(numbers[$0]) }
     return "\(numbers.count == 1 ? "rank" : "ranks") \(numbers.joined(separator: ", ")) on \(name)"
   }

@@ -173,9 +173,7 @@ public final class MPICommunicator: JobCommunicator, @unchecked Sendable {
     let address = RankAddress(
       rank: rankInJob, host: LaunchEnvironment.hostName,
       process: ProcessInfo.processInfo.processIdentifier)
-    let addresses = try allGather(Array(JSONEncoder().encode(address))).map {
-      try JSONDecoder().decode(RankAddress.self, from: Data($0))
-    }
+    let addresses = try allGather(coded: [address])
     let timeouts = try allGather(values: stallTimeout.map { [$0] } ?? [])
     guard let longest = timeouts.max(), timeouts.count == size else { return }
     try requireSeveralThreads(for: "watching the ranks", hint: "switch the stall timeout off")

@@ -62,17 +62,6 @@ public struct ShardTree: Sendable {
   /// The number of nodes of all ranks.
   public var nodeCount: Int { nodesByRank.reduce(0) { $0 + $1.count } }
 
-  /// Combines values of the nodes of all ranks, in rank order, up to the root.
-  public func combine<Value>(_ nodes: [Value], _ merge: (_ left: Value, _ right: Value) throws -> Value) rethrows
-    -> Value
-  {
-    var values = nodes
-    for addition in additionsToRoot {
-      values[addition.target] = try merge(values[addition.target], values[addition.source])
-    }
-    return values[0]
-  }
-
   /// The additions that make a rank's nodes out of its shards, numbered from its first: each node's sum ends in the number of the node's
   /// first shard.
   func additionsToNodes(of rank: Int) -> [Addition] {
@@ -122,10 +111,4 @@ extension ShardTree.Node {
     guard middle < shards.upperBound else { return [left] }
     return [left, ShardTree.Node(level: level - 1, shards: middle..<shards.upperBound)]
   }
-}
-
-/// `target += source`, element by element.
-func add<Element: FloatingPoint>(_ source: UnsafePointer<Element>, to target: UnsafeMutablePointer<Element>, count: Int)
-{
-  for index in 0..<count { target[index] += source[index] }
 }

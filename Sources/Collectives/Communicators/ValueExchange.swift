@@ -1,13 +1,24 @@
 import Foundation
 
-// Collective calls on arrays of numbers, for what is exchanged seldom: they allocate.
+// Collective calls on numbers and texts. Those on arrays allocate: they are for what is exchanged seldom.
 
 extension Communicator {
+  /// Gives every rank the numbers of rank 0. Collective.
+  /// - Throws: `Failure(.communication)`.
+  public func broadcast(_ numbers: UnsafeMutablePointer<Float>, count: Int) throws {
+    try broadcast(UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(start: numbers, count: count)), from: 0)
+  }
+
   /// The values of all ranks, in rank order. Each may have another number of them.
   public func allGather<Value: BitwiseCopyable>(values: [Value]) throws -> [Value] {
     try allGather(values.withUnsafeBytes { Array($0) }).flatMap { bytes in
       bytes.withUnsafeBytes { Array($0.bindMemory(to: Value.self)) }
     }
+  }
+
+  /// The texts of all ranks, in rank order.
+  public func allGather(text: String) throws -> [String] {
+    try allGather(Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// The values of all ranks, in rank order, by way of JSON.
