@@ -110,6 +110,7 @@ let package = Package(
       ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"]),
     .testTarget(name: "CVectorKernelsTests", dependencies: ["CVectorKernels", "TestSupport"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics", "Distillation", "Diagnostics", "TestSupport"]),
     // Training for the trajectory of its Adam.

@@ -2,7 +2,7 @@ import Foundation
 
 extension Duration {
   /// In seconds.
-  public var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+  package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }
 
 /// A time for people, such as "3 min 20 s".

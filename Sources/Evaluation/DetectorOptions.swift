@@ -1,6 +1,5 @@
 import Distillation
 import Numerics
-import Training
 
 /// Which checkpoint scores images, and how.
 public struct DetectorOptions: Sendable {

@@ -109,14 +109,14 @@ struct DecodedPicture {
 
 extension Raster {
   /// The picture as the bytes of a PNG file.
-  /// - Throws: `Failure` of `.noMemory` where memory runs out.
+  /// - Throws: `Failure` of `.noMemory` where memory runs out, of `.internalError` where the format has no such pictures.
   public func encodedPNG() throws -> [UInt8] {
     try encoded("PNG") { image_codec_encode_png(pixels, UInt32(width), UInt32(height), UInt32(channels), &$0, &$1) }
   }
 
   /// The picture as the bytes of a JPEG file.
   /// - Parameter quality: from 1 to 100.
-  /// - Throws: `Failure` of `.noMemory` where memory runs out.
+  /// - Throws: `Failure` of `.noMemory` where memory runs out, of `.internalError` where the format has no such pictures.
   public func encodedJPEG(quality: Int = 85) throws -> [UInt8] {
     try encoded("JPEG") {
       image_codec_encode_jpeg(pixels, UInt32(width), UInt32(height), UInt32(channels), Int32(quality), &$0, &$1)
@@ -129,7 +129,9 @@ extension Raster {
     var buffer = image_codec_buffer()
     var error = image_codec_error()
     guard encoder(&buffer, &error) == 1 else {
-      throw Failure(.noMemory, "a picture of \(width) x \(height) cannot be written as \(kind): \(error.message)")
+      throw Failure(
+        error.message == "out of memory" ? .noMemory : .internalError,
+        "a picture of \(width) x \(height) cannot be written as \(kind): \(error.message)")
     }
     defer { free(buffer.bytes) }
     return Array(UnsafeBufferPointer(start: buffer.bytes, count: buffer.count))

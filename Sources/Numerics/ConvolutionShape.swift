@@ -77,16 +77,18 @@ public struct ConvolutionShape: Hashable, Sendable {
   /// Weights in PyTorch's order, brought into the order used here.
   public func weights(fromTorch torch: [Float]) -> [Float] {
     precondition(torch.count == weightCount)
-    var weights = [Float](repeating: 0, count: weightCount)
-    eachWeight { own, other in weights[own] = torch[other] }
-    return weights
+    return [Float](unsafeUninitializedCapacity: weightCount) { weights, count in
+      torch.withUnsafeBufferPointer { torch in eachWeight { own, other in weights[own] = torch[other] } }
+      count = weightCount
+    }
   }
 
   /// Weights (or their gradients, or anything of their shape) in the order used here, brought into PyTorch's.
   public func torchWeights(from weights: UnsafePointer<Float>) -> [Float] {
-    var torch = [Float](repeating: 0, count: weightCount)
-    torch.withUnsafeMutableBufferPointer { torch in eachWeight { own, other in torch[other] = weights[own] } }
-    return torch
+    [Float](unsafeUninitializedCapacity: weightCount) { torch, count in
+      eachWeight { own, other in torch[other] = weights[own] }
+      count = weightCount
+    }
   }
 
   private func eachWeight(_ body: (_ own: Int, _ torch: Int) -> Void) {

@@ -134,15 +134,15 @@ package final class Adam {
   /// Asking for values is collective, in the same order on all ranks; rank 0 gets them. Each time the ranks agree to go on: where rank 0 has
   /// failed meanwhile and brings that to an agreement of its own, the others hear of it here.
   var moments: (first: [LazyTensor], second: [LazyTensor]) {
+    let isFirst = communicator.rank == 0
+    let gathered = FloatBuffer(isFirst ? parameters.weights.entries.reduce(0) { max($0, $1.count) } : 0)
     func tensors(_ own: FloatBuffer, _ affine: FloatBuffer) -> [LazyTensor] {
       parameters.weights.entries.map { entry in
         LazyTensor(name: entry.name, shape: entry.torchShape) { [self] in
           try communicator.agree {}
-          let values = FloatBuffer(communicator.rank == 0 ? entry.count : 0)
-          try reduction.gather(
-            entry.range, own: own.pointer,
-            into: UnsafeMutableBufferPointer(start: values.pointer, count: values.count))
-          return values.count == 0 ? [] : entry.torchValues(values.pointer)
+          let target = UnsafeMutableBufferPointer(start: gathered.pointer, count: isFirst ? entry.count : 0)
+          try reduction.gather(entry.range, own: own.pointer, into: target)
+          return isFirst ? entry.torchValues(gathered.pointer) : []
         }
       } + parameters.affine.tensors(affine.pointer)
     }

@@ -9,7 +9,6 @@ import Jobs
 import Metrics
 import Network
 import Numerics
-import TensorFiles
 
 /// Trains a student on the normal images of a data set, together with the other ranks. All ranks make the same calls.
 public final class Trainer {

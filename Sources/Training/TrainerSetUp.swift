@@ -1,6 +1,5 @@
 import Checkpoints
 import Collectives
-import Diagnostics
 import Distillation
 import FileSystem
 import Foundation

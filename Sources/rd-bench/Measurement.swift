@@ -1,5 +1,4 @@
 import Diagnostics
-import Jobs
 import Numerics
 
 /// The seconds that `body` takes.

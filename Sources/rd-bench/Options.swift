@@ -5,7 +5,6 @@ import Distillation
 import FileSystem
 import Numerics
 import Jobs
-import Training
 
 extension Backbone: ExpressibleByArgument {}
 extension EngineKind: ExpressibleByArgument {}

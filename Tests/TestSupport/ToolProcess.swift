@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A built tool or another command, run as a process of its own or as the ranks of an mpirun job.
 public enum ToolProcess {
@@ -70,8 +71,15 @@ public enum ToolProcess {
   }
 }
 
-/// A new folder, which is removed with its content when the last reference to it goes.
+/// A new folder, which is removed with its content when the last reference to it goes, or the process ends: globals are never released.
 public final class TemporaryFolder: Sendable {
+  private static let present = Mutex<Set<URL>>([])
+  private static let areRemovedAtTheEnd: Void = {
+    atexit {
+      for folder in TemporaryFolder.present.withLock({ $0 }) { try? FileManager.default.removeItem(at: folder) }
+    }
+  }()
+
   public let url: URL
   public var path: String { url.path }
 
@@ -79,9 +87,14 @@ public final class TemporaryFolder: Sendable {
   public init(_ name: String = "rd test") throws {
     url = FileManager.default.temporaryDirectory.appendingPathComponent("\(name) \(UUID())")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    Self.areRemovedAtTheEnd
+    _ = Self.present.withLock { $0.insert(url) }
   }
 
-  deinit { try? FileManager.default.removeItem(at: url) }
+  deinit {
+    try? FileManager.default.removeItem(at: url)
+    _ = Self.present.withLock { $0.remove(url) }
+  }
 
   /// The path of something in it.
   public func callAsFunction(_ name: String) -> String { url.appendingPathComponent(name).path }

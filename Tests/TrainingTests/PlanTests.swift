@@ -113,7 +113,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: configuration.output))
   }
 
-  /// Test images that are scored on the way take memory for their pixels, up to a limit; of other runs nothing is said.
+  /// Test images that are scored on the way take memory for their pixels; of other runs nothing is said.
   @Test(arguments: [(2, 8), (3, 3)])
   func evaluatingOnTheWayIsPlanned(ranks: Int, testImages: Int) throws {
     let folder = try TemporaryFolder()

@@ -47,13 +47,14 @@ extension Communicator {
     _ text: String, what: String,
     hint: String = "every host needs the same files and the same program: copy them, or use a shared file system"
   ) throws {
-    let texts = try allGather(text: text)
+    // Their bytes: Swift takes texts of different ones for equal.
+    let texts = try allGather(Array(text.utf8))
     guard texts.contains(where: { $0 != texts[0] }) else { return }
     let hosts = try hostNames()
     let numbers = try allGather(values: [rankInJob])
     let groups = texts.distinct.map { text in
       let ranks = texts.indices.filter { texts[$0] == text }
-      return "\n  \(text): \(describe(ranks, numbers: numbers, hosts: hosts))"
+      return "\n  \(String(decoding: text, as: UTF8.self)): \(describe(ranks, numbers: numbers, hosts: hosts))"
     }
     throw Failure(.badData, "the ranks differ in \(what)" + groups.joined(), hint: hint, isOnAllRanks: true)
   }

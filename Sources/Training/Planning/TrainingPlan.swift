@@ -125,8 +125,9 @@ extension TrainingPlan {
     }
     let own = try communicator.agree { try rehearsal.memory(placement, program: program) }
     let totals = try communicator.allGather(values: own.map(\.bytes))
-    let parts = stride(from: 0, to: totals.count, by: own.count).map { Array(totals[$0..<$0 + own.count]) }
-    let largest = parts.max { $0.reduce(0, +) < $1.reduce(0, +) } ?? []
+    let parts = stride(from: 0, to: totals.count, by: own.count).map { start in
+      zip(own, totals[start...]).map { Memory($0.purpose, $1, isTransient: $0.isTransient) }
+    }
 
     self.configuration = configuration
     self.ranks = ranks
@@ -140,7 +141,7 @@ extension TrainingPlan {
     batch = order.batch(ofStep: 0)
     largestBatch = (0..<ranks).map(images(of:)).max() ?? 0
     largestShare = (0..<ranks).map(share(of:)).max() ?? 0
-    memory = zip(own, largest).map { Memory($0.purpose, $1, isTransient: $0.isTransient) }
+    memory = parts.max { Self.peak(of: $0) < Self.peak(of: $1) } ?? []
     freeMemory = placement.freeMemory
     (forwardWork, backwardWork) = (architecture.studentForwardWork, architecture.studentBackwardWork)
     teacherWork = architecture.teacherWork
