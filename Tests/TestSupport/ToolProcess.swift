@@ -74,11 +74,10 @@ public enum ToolProcess {
 /// A new folder, which is removed with its content when the last reference to it goes, or the process ends: globals are never released.
 public final class TemporaryFolder: Sendable {
   private static let present = Mutex<Set<URL>>([])
-  private static let areRemovedAtTheEnd: Void = {
+  private static let areRemovedAtTheEnd =
     atexit {
       for folder in TemporaryFolder.present.withLock({ $0 }) { try? FileManager.default.removeItem(at: folder) }
-    }
-  }()
+    } == 0
 
   public let url: URL
   public var path: String { url.path }
@@ -87,7 +86,7 @@ public final class TemporaryFolder: Sendable {
   public init(_ name: String = "rd test") throws {
     url = FileManager.default.temporaryDirectory.appendingPathComponent("\(name) \(UUID())")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    Self.areRemovedAtTheEnd
+    precondition(Self.areRemovedAtTheEnd)
     _ = Self.present.withLock { $0.insert(url) }
   }
 
